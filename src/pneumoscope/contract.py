@@ -1,0 +1,194 @@
+"""The contract of a model: what its graph cannot say, as JSON that travels inside the model file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from pneumoscope.errors import ContractError
+
+CONTRACT_VERSION = 1
+RESEARCH_USE_ONLY = "Research use only. Not a medical device."
+
+
+class ResizeFilter(StrEnum):
+    """How an image is brought to the input size."""
+
+    BILINEAR_ANTIALIASED = "bilinear-antialiased"
+    """Triangle filter widened by the shrinking factor, aspect ratio not kept (Pillow's ``BILINEAR``)."""
+
+
+class Quantization(StrEnum):
+    """Numbers a graph computes with."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    """Weights stored as float16, computed as float32."""
+    DYNAMIC = "dynamic"
+    """Weights as int8, activations quantised while running."""
+    INT8 = "int8"
+    """Weights and activations as int8."""
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A threshold on P(pneumonia) and what it reached on the data it was chosen on.
+
+    Attributes:
+        threshold: PNEUMONIA from this probability on, 0 to 1.
+        sensitivity: share of pneumonias found on validation, 0 to 1.
+        specificity: share of normals left alone on validation, 0 to 1.
+    """
+
+    threshold: float
+    sensitivity: float
+    specificity: float
+
+    def __post_init__(self) -> None:
+        """Refuse what is not a share."""
+        for name, value in dataclasses.asdict(self).items():
+            if not (isinstance(value, (int, float)) and math.isfinite(value) and 0 <= value <= 1):
+                raise ContractError(f"operating point: {name} is {value!r}, must be 0 to 1")
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the weights come from.
+
+    Attributes:
+        recipe: name of the training recipe.
+        seed: of the run.
+        manifest_sha256: hash over the training data's manifest, 64 hex digits.
+        epoch: that the weights were taken after, counted from 1.
+        versions: of the software that trained it.
+    """
+
+    recipe: str
+    seed: int
+    manifest_sha256: str
+    epoch: int
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Contract:
+    """Everything a client must know beside the graph.
+
+    Attributes:
+        name: of the model.
+        version: of the model, as in ``1.2.0``.
+        graph_sha256: hash of the graph's bytes, the file without the appended ZIP.
+        quantization: numbers the graph computes with.
+        input_height: pixels.
+        input_width: pixels.
+        resize_filter: how an image is brought to that size.
+        labels: names of the classes; ``labels[1]`` is what ``probability`` is the probability of.
+        subtypes: names of the ``subtype`` output's entries; empty where the model has none.
+        operating_points: thresholds by name.
+        default_operating_point: the one used when none is asked for.
+        typicality_limit: an input of lower typicality is refused.
+        parameters: number of the network's weights.
+        provenance: where the weights come from.
+        intended_use: in words.
+        contract_version: of this format.
+    """
+
+    name: str
+    version: str
+    graph_sha256: str
+    quantization: Quantization
+    operating_points: Mapping[str, OperatingPoint]
+    default_operating_point: str
+    typicality_limit: float
+    parameters: int
+    provenance: Provenance
+    input_height: int = 224
+    input_width: int = 224
+    resize_filter: ResizeFilter = ResizeFilter.BILINEAR_ANTIALIASED
+    labels: tuple[str, ...] = ("NORMAL", "PNEUMONIA")
+    subtypes: tuple[str, ...] = ()
+    intended_use: str = f"{RESEARCH_USE_ONLY} Frontal chest radiographs of children of one to five years."
+    contract_version: int = CONTRACT_VERSION
+
+    def __post_init__(self) -> None:
+        """Refuse what no client could honour."""
+        if self.default_operating_point not in self.operating_points:
+            raise ContractError(f"default operating point '{self.default_operating_point}' is not among those listed")
+        if not 0 <= self.typicality_limit <= 1:
+            raise ContractError(f"typicality limit {self.typicality_limit!r} is not 0 to 1")
+        if len(self.labels) != 2 or len(self.subtypes) not in (0, 3):
+            raise ContractError("two labels and either no subtypes or three are needed")
+        if not (1 <= self.input_height <= 4096 and 1 <= self.input_width <= 4096):
+            raise ContractError(f"input size {self.input_width} x {self.input_height} is not between 1 and 4096 pixels")
+
+    def operating_point(self, name: str | None = None) -> tuple[str, OperatingPoint]:
+        """An operating point by name; the default one for ``None``.
+
+        Raises:
+            ContractError: the model has none of that name.
+        """
+        chosen = self.default_operating_point if name is None else name
+        if chosen not in self.operating_points:
+            raise ContractError(
+                f"operating point '{chosen}': {self.name} has none of that name; "
+                f"it has {', '.join(sorted(self.operating_points))}"
+            )
+        return chosen, self.operating_points[chosen]
+
+    def to_json(self) -> str:
+        """Indented JSON with sorted keys: the same contract gives the same text."""
+        return json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Contract:
+        """Read a contract.
+
+        Raises:
+            ContractError: not JSON, from a newer version, unknown or missing keys, or impossible values.
+        """
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise ContractError(f"contract.json is not JSON ({error})") from error
+        if not isinstance(values, dict):
+            raise ContractError("contract.json is not an object")
+        version = values.get("contract_version")
+        if not isinstance(version, int) or version < 1:
+            raise ContractError(f"contract version {version!r} is not a number from 1 on")
+        if version > CONTRACT_VERSION:
+            raise ContractError(
+                f"contract version {version}: this Pneumoscope reads up to {CONTRACT_VERSION}; install a newer one"
+            )
+        points = values.get("operating_points")
+        if not isinstance(points, dict):
+            raise ContractError("contract.json: operating_points is not an object")
+        try:
+            return _strict(
+                cls,
+                {
+                    **values,
+                    "operating_points": {name: _strict(OperatingPoint, point) for name, point in points.items()},
+                    "provenance": _strict(Provenance, values.get("provenance")),
+                    "quantization": Quantization(values.get("quantization")),
+                    "resize_filter": ResizeFilter(values.get("resize_filter")),
+                    "labels": tuple(values.get("labels", ())),
+                    "subtypes": tuple(values.get("subtypes", ())),
+                },
+            )
+        except (TypeError, ValueError) as error:
+            raise ContractError(f"contract.json: {error}") from error
+
+
+def _strict(kind: Any, values: Any) -> Any:
+    """Build a dataclass; unknown keys are refused, not dropped."""
+    if not isinstance(values, dict):
+        raise ContractError(f"contract.json: {kind.__name__} is not an object")
+    known = {entry.name for entry in dataclasses.fields(kind)}
+    if unknown := sorted(set(values) - known):
+        raise ContractError(f"contract.json: unknown keys {', '.join(unknown)} in {kind.__name__}")
+    return kind(**values)

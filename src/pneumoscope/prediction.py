@@ -1,0 +1,100 @@
+"""What a model says about one input, as an object and as the JSON record that every interface gives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Status(StrEnum):
+    """What became of an input."""
+
+    OK = "ok"
+    REFUSED = "refused"
+    """Read, but it cannot be judged."""
+    ERROR = "error"
+    """Could not be read."""
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Which model judged.
+
+    Attributes:
+        name: of the model.
+        version: of the model.
+        sha256: of the model file, 64 hex digits.
+    """
+
+    name: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """The record of one input.
+
+    Attributes:
+        path: the input as it was given; ``"input"`` for bytes without a name.
+        sha256: of the file's bytes, or ``None`` where they could not be read.
+        status: ``ok``, ``refused`` or ``error``.
+        label: ``NORMAL`` or ``PNEUMONIA``; ``None`` unless the status is ``ok``.
+        probability: calibrated P(pneumonia), 0 to 1; ``None`` unless the status is ``ok``.
+        threshold: PNEUMONIA from this probability on.
+        operating_point: name of that threshold.
+        subtype: P(NORMAL), P(BACTERIAL), P(VIRAL) where the model tells them apart.
+        typicality: how like a training radiograph the input is, 0 to 1; ``None`` where that was not measured.
+        reasons: why the input was refused or failed, in words; empty for ``ok``.
+        model: which model judged.
+        heatmap: Grad-CAM of the pneumonia logit, ``float32 [h, w]``, 0 to 1; ``None`` unless ``ok``.
+    """
+
+    path: str
+    sha256: str | None
+    status: Status
+    threshold: float
+    operating_point: str
+    model: ModelInfo
+    label: str | None = None
+    probability: float | None = None
+    subtype: Mapping[str, float] | None = None
+    typicality: float | None = None
+    reasons: tuple[str, ...] = ()
+    heatmap: NDArray[np.float32] | None = field(default=None, repr=False)
+
+    def as_dict(self, heatmap: str | None = None) -> dict[str, Any]:
+        """The record as plain values, ready for JSON.
+
+        Args:
+            heatmap: where the picture of the heatmap is: a path or a data URI.
+        """
+        return {
+            "path": self.path,
+            "sha256": self.sha256,
+            "status": self.status.value,
+            "label": self.label,
+            "probability": _rounded(self.probability),
+            "threshold": _rounded(self.threshold),
+            "operating_point": self.operating_point,
+            "subtype": None if self.subtype is None else {k: _rounded(v) for k, v in self.subtype.items()},
+            "typicality": _rounded(self.typicality),
+            "reasons": list(self.reasons),
+            "heatmap": heatmap,
+            "model": {"name": self.model.name, "version": self.model.version, "sha256": self.model.sha256},
+        }
+
+    def to_json(self, heatmap: str | None = None) -> str:
+        """The record as one line of JSON."""
+        return json.dumps(self.as_dict(heatmap), ensure_ascii=False)
+
+
+def _rounded(value: float | None) -> float | None:
+    """Six decimals: more than any model is worth, and the same text on every machine."""
+    return None if value is None else round(value, 6)

@@ -1,0 +1,79 @@
+"""Arrays in, arrays out: a graph run by LiteRT. Knows no files and no pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pneumoscope.errors import ModelFileError
+
+SIGNATURE = "serving_default"
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """What a graph says about one image.
+
+    Attributes:
+        probability: calibrated P(pneumonia), 0 to 1.
+        subtype: probabilities of NORMAL, BACTERIAL, VIRAL, ``float32 [3]``, or ``None``.
+        heatmap: Grad-CAM of the pneumonia logit, ``float32 [h, w]``, 0 to 1.
+        typicality: how like a training radiograph the input is, 0 to 1.
+    """
+
+    probability: float
+    subtype: NDArray[np.float32] | None
+    heatmap: NDArray[np.float32]
+    typicality: float
+
+
+class LiteRTRuntime:
+    """One LiteRT interpreter. Not safe for use by two threads at once: give each thread its own.
+
+    Args:
+        graph: bytes of a ``.tflite`` file; anything appended to the graph is ignored.
+        threads: that one inference may use.
+
+    Raises:
+        ModelFileError: LiteRT cannot read the graph, or it lacks the named inputs and outputs.
+    """
+
+    def __init__(self, graph: bytes, *, threads: int = 1) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        try:
+            self._interpreter: Any = Interpreter(model_content=graph, num_threads=threads)
+            signatures = self._interpreter.get_signature_list()
+        except (ValueError, RuntimeError) as error:
+            raise ModelFileError(f"LiteRT cannot read the graph ({error})") from error
+        outputs = set(signatures.get(SIGNATURE, {}).get("outputs", ()))
+        missing = {"probability", "heatmap", "typicality"} - outputs
+        if missing:
+            raise ModelFileError(f"the graph has no output named {', '.join(sorted(missing))}")
+        self._run: Any = self._interpreter.get_signature_runner(SIGNATURE)
+        details = self._run.get_input_details()
+        (self._input,) = details
+        shape, kind = tuple(details[self._input]["shape"]), details[self._input]["dtype"]
+        if len(shape) != 4 or shape[0] != 1 or shape[3] != 1 or kind is not np.uint8:
+            raise ModelFileError(
+                f"the graph takes {np.dtype(kind).name} {list(map(int, shape))}, uint8 [1, height, width, 1] is needed"
+            )
+        self.height, self.width = int(shape[1]), int(shape[2])
+        self.has_subtype = "subtype" in outputs
+
+    def run(self, pixels: NDArray[np.uint8]) -> Outputs:
+        """Judge one image.
+
+        Args:
+            pixels: ``uint8 [height, width]`` grey levels at the graph's size.
+        """
+        result = self._run(**{self._input: pixels[None, :, :, None]})
+        return Outputs(
+            probability=float(result["probability"][0, 0]),
+            subtype=np.array(result["subtype"][0]) if self.has_subtype else None,
+            heatmap=np.array(result["heatmap"][0]),
+            typicality=float(result["typicality"][0, 0]),
+        )

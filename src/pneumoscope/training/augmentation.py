@@ -1,0 +1,91 @@
+"""Random variation of training radiographs: geometry, then photometry, on ``uint8`` grey pixels.
+
+Everything is drawn from the generator that is passed in, so the same seed gives the same picture.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from pneumoscope.training.recipe import Augmentation
+
+Pixels = NDArray[np.uint8]
+
+_LEVELS = np.arange(256, dtype=np.float32) / 255
+
+
+def augment(pixels: Pixels, settings: Augmentation, rng: np.random.Generator) -> Pixels:
+    """Vary one radiograph.
+
+    Args:
+        pixels: ``uint8 [H, W]`` grey levels.
+        settings: largest magnitudes and probabilities.
+        rng: the only source of chance.
+
+    Returns:
+        ``uint8 [H, W]``, a new array.
+    """
+    image = _warp(Image.fromarray(pixels), settings, rng)
+    if rng.random() < settings.blur:
+        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.5)))
+    varied = _photometry(np.asarray(image), settings, rng)
+    _erase_corners(varied, settings, rng)
+    _side_borders(varied, settings, rng)
+    return varied
+
+
+def _warp(image: Image.Image, settings: Augmentation, rng: np.random.Generator) -> Image.Image:
+    """One affine resampling for rotation, zoom, aspect, flip and shift, about the centre."""
+    angle = math.radians(settings.rotation) * rng.uniform(-1, 1)
+    zoom = math.exp(settings.zoom * rng.uniform(-1, 1))
+    aspect = math.exp(settings.aspect * rng.uniform(-1, 1) / 2)
+    flip = -1.0 if rng.random() < settings.flip else 1.0
+    shift_x, shift_y = settings.shift * rng.uniform(-1, 1, size=2)
+    width, height = image.size
+    # PIL wants the map from output to input pixels.
+    a, b = math.cos(angle) / (zoom * aspect) * flip, math.sin(angle) / (zoom * aspect)
+    d, e = -math.sin(angle) * aspect / zoom * flip, math.cos(angle) * aspect / zoom
+    centre_x, centre_y = width / 2, height / 2
+    c = centre_x - a * centre_x - b * centre_y + shift_x * width
+    f = centre_y - d * centre_x - e * centre_y + shift_y * height
+    return image.transform(image.size, Image.Transform.AFFINE, (a, b, c, d, e, f), Image.Resampling.BILINEAR)
+
+
+def _photometry(pixels: Pixels, settings: Augmentation, rng: np.random.Generator) -> Pixels:
+    """Gamma, contrast and brightness as one table of 256 levels, then noise: another window, another detector."""
+    gamma = 2 ** (settings.gamma * rng.uniform(-1, 1))
+    contrast = 1 + settings.contrast * rng.uniform(-1, 1)
+    brightness = settings.brightness * rng.uniform(-1, 1)
+    curve = (_LEVELS**gamma - 0.5) * contrast + 0.5 + brightness
+    if rng.random() < settings.invert:
+        curve = 1 - curve
+    table = np.clip(curve * 255 + 0.5, 0, 255).astype(np.uint8)
+    varied = table[pixels]
+    deviation = settings.noise * max(0.0, rng.uniform(-1, 1))
+    if deviation > 0:
+        noise = rng.standard_normal(varied.shape, dtype=np.float32) * deviation
+        varied = np.clip(varied + noise + 0.5, 0, 255).astype(np.uint8)
+    return varied
+
+
+def _erase_corners(pixels: Pixels, settings: Augmentation, rng: np.random.Generator) -> None:
+    """Paint over an upper corner, where side markers and burnt-in text stand, so that none can be relied on."""
+    if rng.random() >= settings.erase:
+        return
+    height, width = pixels.shape
+    rows, columns = int(height * rng.uniform(0.05, 0.22)), int(width * rng.uniform(0.05, 0.22))
+    left = 0 if rng.random() < 0.5 else width - columns
+    pixels[:rows, left : left + columns] = rng.integers(0, 256) if rng.random() < 0.3 else pixels.mean()
+
+
+def _side_borders(pixels: Pixels, settings: Augmentation, rng: np.random.Generator) -> None:
+    """Black borders left and right, as an image of another aspect ratio carries."""
+    if rng.random() >= settings.border:
+        return
+    columns = int(pixels.shape[1] * rng.uniform(0.01, 0.12))
+    pixels[:, :columns] = 0
+    pixels[:, pixels.shape[1] - columns :] = 0

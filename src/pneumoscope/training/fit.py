@@ -1,0 +1,257 @@
+"""Train one network by one recipe; stop at any moment and resume to the same result."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from pneumoscope.data.splits import ManifestRow, Role
+from pneumoscope.errors import TrainingError
+from pneumoscope.training.networks import build_network
+from pneumoscope.training.pipeline import PixelSet, TrainingBatches, load_pixels
+from pneumoscope.training.recipe import Recipe
+from pneumoscope.training.runs import EpochRecord, RunFolder, write_atomically
+
+
+def pneumonia_probability(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """P(pneumonia) from ``[N, 1]`` or ``[N, 3]`` logits, before calibration: ``float64 [N]``."""
+    return 1 / (1 + np.exp(-pneumonia_logit(logits)))
+
+
+def pneumonia_logit(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Log odds of pneumonia: the one logit, or log-sum-exp of the two pneumonias less the normal one."""
+    values = logits.astype(np.float64)
+    if values.shape[1] == 1:
+        return values[:, 0]
+    sick: NDArray[np.float64] = np.logaddexp(values[:, 1], values[:, 2]) - values[:, 0]
+    return sick
+
+
+def balanced_nll(logit: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
+    """Negative log likelihood in nats, normal and pneumonia counting alike whatever their shares."""
+    loss = np.logaddexp(0, np.where(positive, -logit, logit))
+    return float((loss[positive].mean() + loss[~positive].mean()) / 2)
+
+
+class _Progress(keras.callbacks.Callback):  # type: ignore[misc]
+    """A bar on standard error with the loss and the time left in the epoch."""
+
+    def __init__(self, title: str, steps: int) -> None:
+        super().__init__()
+        self._bar = tqdm(total=steps, desc=title, unit="step", leave=False)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        self._bar.update()
+        if logs:
+            self._bar.set_postfix(loss=f"{logs['loss']:.4f}", refresh=False)
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        self._bar.close()
+
+
+@dataclass(frozen=True)
+class _Sets:
+    train: PixelSet
+    grouped: PixelSet
+    ordered: PixelSet
+
+
+def train(rows: Sequence[ManifestRow], recipe: Recipe, out: Path, *, seed: int = 0, resume: bool = False) -> RunFolder:
+    """Train and write a run folder.
+
+    Args:
+        rows: images with their roles; all three roles must occur.
+        recipe: what to train and how.
+        out: the run folder, new unless ``resume``.
+        seed: of weights, order, augmentation and dropout.
+        resume: go on after the last whole epoch of an interrupted run. Epochs are seeded one by one, so the
+            result is that of an unbroken run.
+
+    Raises:
+        TrainingError: the folder holds a run and ``resume`` was not given, or was begun with other settings.
+        DataError: files cannot be read.
+    """
+    run = RunFolder(out)
+    _open_run(run, rows, recipe, seed, resume=resume)
+    keras.utils.set_random_seed(seed)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    if keras.distribution.list_devices("gpu"):
+        keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    sets = _Sets(*(load_pixels(_with_role(rows, role), what=f"{role} images") for role in Role))
+    records = run.read_log()
+    model = _resumed(run, records) if records else _fresh_model(recipe, len(sets.train.pixels))
+    for epoch in range(len(records), recipe.epochs):
+        records.append(_one_epoch(model, sets, recipe, seed, epoch, records, run))
+    return run
+
+
+def _with_role(rows: Sequence[ManifestRow], role: Role) -> list[ManifestRow]:
+    chosen = [row for row in rows if row.role is role]
+    if not chosen:
+        raise TrainingError(f"no image has the role '{role}'; training needs {', '.join(Role)}")
+    return chosen
+
+
+def _open_run(run: RunFolder, rows: Sequence[ManifestRow], recipe: Recipe, seed: int, *, resume: bool) -> None:
+    if run.settings.exists():
+        if not resume:
+            raise TrainingError(f"{run.path}: holds a run already; give --resume to go on with it, or another --out")
+        begun_with, begun_seed, settings = run.read_settings()
+        if (begun_with, begun_seed) != (recipe, seed):
+            raise TrainingError(f"{run.path}: was begun with another recipe or seed; resume with the same ones")
+        if {row.sha256 for row in run.read_manifest()} != {row.sha256 for row in rows}:
+            raise TrainingError(f"{run.path}: was begun with other images; give the same --data")
+        if settings["backend"] != keras.backend.backend():
+            raise TrainingError(
+                f"{run.path}: was begun on Keras backend {settings['backend']}; set KERAS_BACKEND to it"
+            )
+        return
+    run.path.mkdir(parents=True, exist_ok=True)
+    run.write_manifest(rows)
+    versions = {name: importlib.metadata.version(name) for name in ("pneumoscope", "keras", "numpy", "pillow")}
+    run.write_settings(
+        recipe,
+        seed,
+        {
+            "backend": keras.backend.backend(),
+            "manifest_sha256": run.manifest_hash(),
+            "versions": {"python": platform.python_version(), **versions},
+        },
+    )
+
+
+def _fresh_model(recipe: Recipe, images: int) -> keras.Model:
+    sizes = {stage.size for stage in recipe.stages}
+    network = build_network(recipe.network, classes=recipe.classes, size=sizes.pop() if len(sizes) == 1 else None)
+    model = keras.Model(network.input, network.output["logits"], name=network.name)
+    steps = recipe.epochs * max(1, images // recipe.batch_size)
+    warmup = round(recipe.warmup * steps)
+    rate = keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=recipe.learning_rate / 20 if warmup else recipe.learning_rate,
+        decay_steps=max(1, steps - warmup),
+        warmup_target=recipe.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+    optimizer = keras.optimizers.AdamW(
+        rate, weight_decay=recipe.weight_decay, use_ema=recipe.ema > 0, ema_momentum=recipe.ema or 0.99
+    )
+    kind = keras.losses.CategoricalCrossentropy if recipe.classes == 3 else keras.losses.BinaryCrossentropy
+    # XLA takes half a minute to compile on a CPU and gains nothing there; Keras decides on an accelerator.
+    jit = "auto" if keras.distribution.list_devices("gpu") else keras.backend.backend() == "jax"
+    model.compile(optimizer=optimizer, loss=kind(from_logits=True), jit_compile=jit)
+    return model
+
+
+def _resumed(run: RunFolder, records: list[EpochRecord]) -> keras.Model:
+    checkpoint = run.last(len(records))
+    try:
+        return keras.models.load_model(checkpoint)
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{checkpoint}: cannot be read ({error}); start anew in another folder") from error
+
+
+def _one_epoch(
+    model: keras.Model,
+    sets: _Sets,
+    recipe: Recipe,
+    seed: int,
+    epoch: int,
+    earlier: list[EpochRecord],
+    run: RunFolder,
+) -> EpochRecord:
+    begin = time.perf_counter()
+    size = recipe.size_at(epoch)
+    batches = TrainingBatches(sets.train.resized(size), recipe, seed=seed, epoch=epoch)
+    progress = _Progress(f"Epoch {epoch + 1}/{recipe.epochs} at {size} px", len(batches))
+    loss = model.fit(batches, verbose=0, shuffle=False, callbacks=[progress]).history["loss"][-1]
+    trained = [np.array(variable) for variable in model.trainable_variables]
+    if recipe.ema:
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+    scores: dict[str, float] = {}
+    for role, images in (("grouped", sets.grouped), ("ordered", sets.ordered)):
+        logit = pneumonia_logit(predict_logits(model, images.resized(size).pixels))
+        scores[f"{role}_nll"] = balanced_nll(logit, images.positive)
+        scores[f"{role}_auc"] = _auc(logit, images.positive)
+    record = EpochRecord(
+        epoch=epoch + 1,
+        size=size,
+        loss=float(loss),
+        **scores,
+        val_loss=(scores["grouped_nll"] + scores["ordered_nll"]) / 2,
+        learning_rate=float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)),
+        seconds=round(time.perf_counter() - begin, 1),
+    )
+    if _is_best(record, earlier, recipe):
+        write_atomically(run.best, lambda file: full_network(model, recipe).save(file))
+    for variable, value in zip(model.trainable_variables, trained, strict=True):
+        variable.assign(value)
+    write_atomically(run.last(record.epoch), lambda file: model.save(file))
+    run.write_log([*earlier, record])
+    run.last(record.epoch - 1).unlink(missing_ok=True)
+    _tensorboard(run.tensorboard, record)
+    tqdm.write(_summary(record, recipe), file=sys.stderr)
+    return record
+
+
+def _is_best(record: EpochRecord, earlier: list[EpochRecord], recipe: Recipe) -> bool:
+    """Whether no epoch at the last stage's image size, which is the contract's, was better."""
+    if record.size != recipe.stages[-1].size:
+        return False
+    return all(record.val_loss < other.val_loss for other in earlier if other.size == record.size)
+
+
+def _auc(logit: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(positive, logit))
+
+
+def _summary(record: EpochRecord, recipe: Recipe) -> str:
+    return (
+        f"epoch {record.epoch}/{recipe.epochs}  {record.size} px  loss {record.loss:.4f}  "
+        f"grouped NLL {record.grouped_nll:.4f} AUC {record.grouped_auc:.4f}  "
+        f"ordered NLL {record.ordered_nll:.4f} AUC {record.ordered_auc:.4f}  {record.seconds:.0f} s"
+    )
+
+
+def _tensorboard(folder: Path, record: EpochRecord) -> None:
+    from tensorboard.summary import Writer
+
+    writer = Writer(str(folder))
+    for name, value in dataclasses.asdict(record).items():
+        if name != "epoch":
+            writer.add_scalar(name, float(value), record.epoch)
+    writer.close()
+
+
+def predict_logits(model: keras.Model, pixels: NDArray[np.uint8], batch_size: int = 64) -> NDArray[np.float32]:
+    """Logits of ``uint8 [N, H, W]`` images, in batches so that memory stays flat: ``float32 [N, classes]``."""
+    parts: list[Any] = []
+    for begin in range(0, len(pixels), batch_size):
+        batch = pixels[begin : begin + batch_size, ..., None].astype(np.float32)
+        parts.append(keras.ops.convert_to_numpy(model.predict_on_batch(batch)))
+    return np.concatenate(parts).astype(np.float32)
+
+
+def full_network(model: keras.Model, recipe: Recipe, size: int = 224) -> keras.Model:
+    """The network with all its outputs at the contract's image size, with the weights of a training model."""
+    network = build_network(recipe.network, classes=recipe.classes, size=size)
+    for layer in network.layers:
+        if layer.weights:
+            layer.set_weights(model.get_layer(layer.name).get_weights())
+    return network

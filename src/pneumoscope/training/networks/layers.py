@@ -1,0 +1,51 @@
+"""Layers that more than one network uses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import layers
+
+
+@keras.saving.register_keras_serializable("pneumoscope")
+class ImageStandardization(layers.Layer):
+    """Each image to mean 0 and standard deviation 1, so that exposure and window do not matter.
+
+    ``float32 [N, h, w, 1]`` grey levels 0..255 in, the same shape out. A constant image gives zeros.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Standardise over height, width and channel of each image."""
+        mean = keras.ops.mean(inputs, axis=(1, 2, 3), keepdims=True)
+        centred = inputs - mean
+        variance = keras.ops.mean(centred * centred, axis=(1, 2, 3), keepdims=True)
+        # One grey level is added to the variance: noise in an almost constant image is not blown up.
+        return centred * keras.ops.rsqrt(variance + 1.0)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape does not change."""
+        return input_shape
+
+
+def conv_bn_relu(x: Any, filters: int, kernel: int, name: str, *, stride: int = 1) -> Any:
+    """Convolution without bias, batch normalisation, ReLU: foldable into one quantised operation."""
+    x = layers.Conv2D(filters, kernel, stride, padding="same", use_bias=False, name=f"{name}_conv")(x)
+    x = layers.BatchNormalization(momentum=0.95, name=f"{name}_bn")(x)
+    return layers.ReLU(name=f"{name}_relu")(x)
+
+
+def embedding_of(pixels: Any, maps: list[Any]) -> Any:
+    """The vector that typicality is measured on: layout of the image, then pooled features of several depths.
+
+    Args:
+        pixels: standardised image ``[N, h, w, 1]``.
+        maps: feature maps ``[N, h, w, c]`` of several depths.
+
+    Returns:
+        ``[N, d]``: the image averaged to about 14 x 14 cells (for 224 pixels), then each map's channel means.
+    """
+    coarse = layers.AveragePooling2D(16, name="layout")(pixels)
+    parts = [keras.ops.reshape(coarse, (-1, coarse.shape[1] * coarse.shape[2]))] if coarse.shape[1] else []
+    parts += [layers.GlobalAveragePooling2D(name=f"pooled_{depth}")(m) for depth, m in enumerate(maps)]
+    return layers.Concatenate(name="embedding")(parts)

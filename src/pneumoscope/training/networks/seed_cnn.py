@@ -1,0 +1,33 @@
+"""The brief's network, exactly: the baseline that everything else is measured against."""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+from pneumoscope.errors import TrainingError
+from pneumoscope.training.networks.layers import ImageStandardization, embedding_of
+
+
+def build_seed_cnn(*, classes: int, size: int | None) -> keras.Model:
+    """Build the seed network with fresh weights, 11.17 million parameters at 224 pixels.
+
+    Three blocks of Conv2D, BatchNormalization and MaxPooling with 32, 64 and 128 filters, Flatten, Dense 128
+    with Dropout, Dense 1. Its sigmoid is applied outside, because loss and calibration want the logit.
+
+    Raises:
+        TrainingError: asked for three classes or for any image size; Flatten needs a fixed one.
+    """
+    if classes != 2 or size is None:
+        raise TrainingError("seed-cnn: has one output and a fixed image size; use classes = 2 and one size")
+    inputs = layers.Input((size, size, 1), name="pixels")
+    x = layers.Rescaling(1 / 255, name="rescale")(inputs)
+    for index, filters in enumerate((32, 64, 128)):
+        x = layers.Conv2D(filters, 3, activation="relu", name=f"conv{index}")(x)
+        x = layers.BatchNormalization(name=f"bn{index}")(x)
+        x = layers.MaxPooling2D(name=f"pool{index}")(x)
+    maps = x
+    hidden = layers.Dense(128, activation="relu", name="hidden")(layers.Flatten(name="flatten")(maps))
+    logits = layers.Dense(1, name="classifier")(layers.Dropout(0.5, name="dropout")(hidden))
+    embedding = embedding_of(ImageStandardization(name="standardize")(inputs), [maps])
+    return keras.Model(inputs, {"logits": logits, "maps": maps, "embedding": embedding}, name="seed-cnn")

@@ -1,0 +1,174 @@
+"""A recipe: everything that decides a training run, read from one small TOML file."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pneumoscope.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Some epochs at one image size (progressive resolution).
+
+    Attributes:
+        epochs: how many.
+        size: height and width of the training images, pixels.
+    """
+
+    epochs: int
+    size: int = 224
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How training images are varied; a magnitude of 0 turns a step off.
+
+    Attributes:
+        rotation: largest rotation, degrees.
+        shift: largest shift, fraction of the side.
+        zoom: largest change of scale, fraction.
+        aspect: largest change of the aspect ratio, fraction.
+        flip: probability of a left-right flip.
+        gamma: largest absolute log2 of the gamma exponent.
+        contrast: largest change of contrast, fraction.
+        brightness: largest change of brightness, fraction of the full range.
+        invert: probability of inverting the grey scale.
+        blur: probability of a Gaussian blur of up to 1.5 pixels.
+        noise: largest standard deviation of Gaussian noise, grey levels.
+        border: probability of black side borders of up to 12 % of the width.
+        erase: probability of erasing a rectangle in the upper corners, where side markers stand.
+    """
+
+    rotation: float = 0.0
+    shift: float = 0.0
+    zoom: float = 0.0
+    aspect: float = 0.0
+    flip: float = 0.0
+    gamma: float = 0.0
+    contrast: float = 0.0
+    brightness: float = 0.0
+    invert: float = 0.0
+    blur: float = 0.0
+    noise: float = 0.0
+    border: float = 0.0
+    erase: float = 0.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training recipe.
+
+    Attributes:
+        name: of the recipe and of the models it makes.
+        network: a key of ``training.networks.NETWORKS``.
+        classes: 2 (one logit) or 3 (normal, bacterial, viral, read as two).
+        stages: epochs and image sizes, in order.
+        batch_size: images per step.
+        learning_rate: at the peak of the schedule (linear warm-up, then cosine to zero).
+        warmup: share of all steps spent warming up.
+        weight_decay: of AdamW, on all weights.
+        label_smoothing: share of the target spread evenly over the classes.
+        ema: momentum of the moving average of the weights that is evaluated and saved; 0 turns it off.
+        balanced: weigh the loss so that normal and pneumonia count alike.
+        augmentation: how training images are varied.
+    """
+
+    name: str
+    network: str
+    stages: tuple[Stage, ...]
+    classes: int = 3
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    warmup: float = 0.05
+    weight_decay: float = 1e-4
+    label_smoothing: float = 0.0
+    ema: float = 0.0
+    balanced: bool = True
+    augmentation: Augmentation = Augmentation()
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all stages together."""
+        return sum(stage.epochs for stage in self.stages)
+
+    def size_at(self, epoch: int) -> int:
+        """Image size in pixels during this epoch, counted from 0."""
+        for stage in self.stages:
+            if epoch < stage.epochs:
+                return stage.size
+            epoch -= stage.epochs
+        return self.stages[-1].size
+
+    def with_epochs(self, epochs: int) -> Recipe:
+        """The same recipe shortened or lengthened; every stage keeps its share where that is possible."""
+        if epochs < 1:
+            raise TrainingError(f"epochs: {epochs}, at least 1 needed")
+        ends, passed = [], 0
+        for stage in self.stages:
+            passed += stage.epochs
+            ends.append(round(passed * epochs / self.epochs))
+        counts = [end - begin for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
+        stages = tuple(
+            dataclasses.replace(stage, epochs=count) for stage, count in zip(self.stages, counts, strict=True) if count
+        )
+        return dataclasses.replace(self, stages=stages)
+
+
+T = TypeVar("T")
+
+
+def _build(kind: type[T], values: dict[str, Any], origin: str) -> T:
+    known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    if unknown := sorted(set(values) - known):
+        raise TrainingError(f"{origin}: unknown keys {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise TrainingError(f"{origin}: {error}") from error
+
+
+def parse_recipe(text: str, origin: str) -> Recipe:
+    """Read a recipe from TOML.
+
+    Raises:
+        TrainingError: not TOML, unknown keys, missing keys or impossible values.
+    """
+    try:
+        values: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise TrainingError(f"{origin}: not a TOML file ({error})") from error
+    stages = tuple(_build(Stage, stage, f"{origin}, stages") for stage in values.pop("stages", []))
+    augmentation = _build(Augmentation, values.pop("augmentation", {}), f"{origin}, augmentation")
+    recipe = _build(Recipe, {**values, "stages": stages, "augmentation": augmentation}, origin)
+    if not stages or any(stage.epochs < 1 or stage.size < 32 for stage in stages):
+        raise TrainingError(f"{origin}: needs stages of at least 1 epoch and 32 pixels")
+    if recipe.classes not in (2, 3):
+        raise TrainingError(f"{origin}: classes is {recipe.classes}, must be 2 or 3")
+    return recipe
+
+
+def built_in_recipes() -> tuple[str, ...]:
+    """Names of the recipes that come with the package."""
+    folder = resources.files(__package__) / "recipes"
+    return tuple(sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".toml")))
+
+
+def load_recipe(name_or_path: str) -> Recipe:
+    """A built-in recipe by its name, or any recipe by the path of its TOML file."""
+    path = Path(name_or_path)
+    if path.suffix == ".toml":
+        if not path.is_file():
+            raise TrainingError(f"{path}: no such recipe file")
+        return parse_recipe(path.read_text("utf-8"), str(path))
+    if name_or_path not in built_in_recipes():
+        raise TrainingError(
+            f"recipe '{name_or_path}': unknown; built in are {', '.join(built_in_recipes())}, or give a .toml file"
+        )
+    file = resources.files(__package__) / "recipes" / f"{name_or_path}.toml"
+    return parse_recipe(file.read_text("utf-8"), name_or_path)

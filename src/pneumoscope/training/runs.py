@@ -1,0 +1,168 @@
+"""A run folder: what training writes, and how it survives a kill at any moment.
+
+::
+
+    RUN/
+      run.json        recipe, seed, backend, versions, hash of the manifest; written once
+      manifest.csv    path, label, subtype, patient, sha256, role of every image
+      log.csv         one line an epoch
+      last-NNNN.keras network and optimizer after epoch NNNN, the last that log.csv has
+      best.keras      weights with the lowest validation loss so far (the moving average, where one is kept)
+      tensorboard/    the log again, for TensorBoard
+
+Every file is written beside its place and moved there, so that a kill leaves the previous one. An epoch counts
+once log.csv has it: its checkpoint is written before and the one before it removed after.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pneumoscope.data.layout import Label
+from pneumoscope.data.splits import ManifestRow, Role
+from pneumoscope.errors import TrainingError
+from pneumoscope.training.recipe import Augmentation, Recipe, Stage
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One line of ``log.csv``.
+
+    Attributes:
+        epoch: counted from 1.
+        size: of the training images, pixels.
+        loss: mean training loss.
+        grouped_nll: class-balanced negative log likelihood (nats) on the grouped validation.
+        grouped_auc: area under the ROC curve there.
+        ordered_nll: the same on the time-ordered slice.
+        ordered_auc: the same on the time-ordered slice.
+        val_loss: mean of the two NLL; the best epoch is where it is lowest.
+        learning_rate: after the epoch's last step.
+        seconds: the epoch took, validation included.
+    """
+
+    epoch: int
+    size: int
+    loss: float
+    grouped_nll: float
+    grouped_auc: float
+    ordered_nll: float
+    ordered_auc: float
+    val_loss: float
+    learning_rate: float
+    seconds: float
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Let ``write`` fill a temporary file beside ``path``, flush it to disk and move it into place.
+
+    Raises:
+        TrainingError: the disk is full or the folder cannot be written; ``path`` keeps what it held.
+    """
+    temporary = path.with_name(f".writing-{os.getpid()}-{path.name}")
+    try:
+        write(temporary)
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise TrainingError(
+            f"{path}: could not be written ({error.strerror or error}); what it held before is kept. "
+            "Free some space and start again with --resume"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class RunFolder:
+    """Paths and small files of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.settings = path / "run.json"
+        self.manifest = path / "manifest.csv"
+        self.log = path / "log.csv"
+        self.best = path / "best.keras"
+        self.tensorboard = path / "tensorboard"
+
+    def last(self, epochs: int) -> Path:
+        """The checkpoint after so many epochs."""
+        return self.path / f"last-{epochs:04d}.keras"
+
+    def write_settings(self, recipe: Recipe, seed: int, extra: dict[str, Any]) -> None:
+        """Write ``run.json``."""
+        text = json.dumps({"recipe": dataclasses.asdict(recipe), "seed": seed, **extra}, indent=2) + "\n"
+        write_atomically(self.settings, lambda file: _write_text(file, text))
+
+    def read_settings(self) -> tuple[Recipe, int, dict[str, Any]]:
+        """Recipe, seed and the whole of ``run.json``.
+
+        Raises:
+            TrainingError: not a run folder.
+        """
+        try:
+            values = json.loads(self.settings.read_text("utf-8"))
+            recipe = dict(values["recipe"])
+            stages = tuple(Stage(**stage) for stage in recipe.pop("stages"))
+            augmentation = Augmentation(**recipe.pop("augmentation"))
+            return Recipe(**recipe, stages=stages, augmentation=augmentation), int(values["seed"]), values
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise TrainingError(f"{self.path}: not a run folder that `pneumoscope train` wrote ({error})") from error
+
+    def write_manifest(self, rows: Sequence[ManifestRow]) -> None:
+        """Write ``manifest.csv``."""
+        write_atomically(self.manifest, lambda file: _write_csv(file, [dataclasses.asdict(row) for row in rows]))
+
+    def read_manifest(self) -> list[ManifestRow]:
+        """Read ``manifest.csv``."""
+        with self.manifest.open(newline="", encoding="utf-8") as stream:
+            return [
+                ManifestRow(
+                    Path(row["path"]),
+                    Label(row["label"]),
+                    row["subtype"] or None,
+                    row["patient"],
+                    row["sha256"],
+                    Role(row["role"]),
+                )
+                for row in csv.DictReader(stream)
+            ]
+
+    def manifest_hash(self) -> str:
+        """SHA-256 over (image hash, label, role) of every row: the same data gives the same hash anywhere."""
+        rows = sorted(f"{row.sha256},{row.label.value},{row.role.value}" for row in self.read_manifest())
+        return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+
+    def write_log(self, records: Sequence[EpochRecord]) -> None:
+        """Write ``log.csv``."""
+        write_atomically(self.log, lambda file: _write_csv(file, [dataclasses.asdict(r) for r in records]))
+
+    def read_log(self) -> list[EpochRecord]:
+        """Read ``log.csv``; empty where no epoch was finished."""
+        if not self.log.exists():
+            return []
+        kinds = {"epoch": int, "size": int}
+        with self.log.open(newline="", encoding="utf-8") as stream:
+            return [
+                EpochRecord(**{name: kinds.get(name, float)(value) for name, value in row.items()})
+                for row in csv.DictReader(stream)
+            ]
+
+
+def _write_text(file: Path, text: str) -> None:
+    file.write_text(text, encoding="utf-8")
+
+
+def _write_csv(file: Path, rows: Sequence[dict[str, Any]]) -> None:
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
