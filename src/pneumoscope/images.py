@@ -57,7 +57,7 @@ DRAFT_OVERSAMPLING: Final = 7
 DRAFT_SCALES: Final = (8, 4, 2)
 
 CHROMA_SAMPLES: Final = 256
-"""Rows and columns, at least, on which the chroma of an image is measured."""
+"""Rows and columns, about, on which the chroma of an image is measured."""
 
 
 class ImageFormat(StrEnum):
@@ -207,9 +207,15 @@ def check_size(width: int, height: int, name: str) -> None:
     if width < 1 or height < 1:
         raise UnreadableInputError(f"{name}: damaged, its header says {width} x {height} pixels")
     if width * height > MAX_PIXELS:
-        raise RefusedInputError(
-            f"{name}: {width} x {height} pixels, at most {MAX_PIXELS // 10**6} megapixels are read"
-        )
+        raise RefusedInputError(f"{name}: {width} x {height} pixels, at most {MAX_PIXELS // 10**6} megapixels are read")
+
+
+def grey_and_chroma(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
+    """Turn ``uint8 [H, W, 3]`` RGB into ``uint8 [H, W]`` luma and the chroma that :class:`GreyImage` holds."""
+    step_y, step_x = (max(1, side // CHROMA_SAMPLES) for side in rgb.shape[:2])
+    sample = rgb[::step_y, ::step_x]
+    chroma = float((sample.max(axis=2) - sample.min(axis=2)).mean())
+    return np.array(Image.fromarray(rgb).convert("L")), chroma
 
 
 def _read_bytes(path: Path, name: str) -> bytes:
@@ -262,9 +268,7 @@ def _decode_with_pillow(
         check_size(width, height, name)
         frames = getattr(image, "n_frames", 1)
         if frames > 1:
-            raise RefusedInputError(
-                f"{name}: {frames} frames or pages, one image needed; extract the one to judge"
-            )
+            raise RefusedInputError(f"{name}: {frames} frames or pages, one image needed; extract the one to judge")
         _draft(image, target)
         image.load()
         upright = ImageOps.exif_transpose(image)
@@ -296,19 +300,12 @@ def _to_grey(image: Image.Image, tags: dict[int, Any], name: str) -> tuple[NDArr
         image = _on_black(image)
     if image.mode in ("1", "L"):
         return np.array(image.convert("L")), 0.0
-    colour = image.convert("RGB")
-    return np.array(colour.convert("L")), _chroma(np.asarray(colour))
+    return grey_and_chroma(np.asarray(image.convert("RGB")))
 
 
 def _on_black(image: Image.Image) -> Image.Image:
     rgba = image.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba).convert("RGB")
-
-
-def _chroma(rgb: NDArray[np.uint8]) -> float:
-    step_y, step_x = (max(1, side // CHROMA_SAMPLES) for side in rgb.shape[:2])
-    sample = rgb[::step_y, ::step_x]
-    return float((sample.max(axis=2) - sample.min(axis=2)).mean())
 
 
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_MIN, _TIFF_MAX, _TIFF_SMIN, _TIFF_SMAX = 258, 262, 280, 281, 340, 341

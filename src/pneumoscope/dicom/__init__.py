@@ -1,1 +1,1 @@
-"""Pneumoscope."""
+"""DICOM in and out (the ``dicom`` extra)."""
