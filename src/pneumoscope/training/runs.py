@@ -4,7 +4,7 @@
 
     RUN/
       run.json        recipe, seed, backend, versions, hash of the manifest; written once
-      manifest.csv    path, label, subtype, patient, sha256, role of every image
+      manifest.csv    path, label, subtype, patient, sha256, role, fold of every image
       log.csv         one line an epoch
       last-NNNN.keras network and optimizer after epoch NNNN, the last that log.csv has
       best.keras      weights with the lowest validation loss so far (the moving average, where one is kept)
@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -26,8 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pneumoscope.data.layout import Label
-from pneumoscope.data.splits import ManifestRow, Role
+from pneumoscope.data.manifest import manifest_hash, manifest_text, read_manifest
+from pneumoscope.data.splits import ManifestRow
 from pneumoscope.errors import TrainingError
 from pneumoscope.training.recipe import Augmentation, Recipe, Stage
 
@@ -119,27 +118,15 @@ class RunFolder:
 
     def write_manifest(self, rows: Sequence[ManifestRow]) -> None:
         """Write ``manifest.csv``."""
-        write_atomically(self.manifest, lambda file: _write_csv(file, [dataclasses.asdict(row) for row in rows]))
+        write_atomically(self.manifest, lambda file: _write_text(file, manifest_text(rows)))
 
     def read_manifest(self) -> list[ManifestRow]:
         """Read ``manifest.csv``."""
-        with self.manifest.open(newline="", encoding="utf-8") as stream:
-            return [
-                ManifestRow(
-                    Path(row["path"]),
-                    Label(row["label"]),
-                    row["subtype"] or None,
-                    row["patient"],
-                    row["sha256"],
-                    Role(row["role"]),
-                )
-                for row in csv.DictReader(stream)
-            ]
+        return read_manifest(self.manifest)
 
     def manifest_hash(self) -> str:
         """SHA-256 over (image hash, label, role) of every row: the same data gives the same hash anywhere."""
-        rows = sorted(f"{row.sha256},{row.label.value},{row.role.value}" for row in self.read_manifest())
-        return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+        return manifest_hash(self.read_manifest())
 
     def write_log(self, records: Sequence[EpochRecord]) -> None:
         """Write ``log.csv``."""
