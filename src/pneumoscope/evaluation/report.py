@@ -1,0 +1,291 @@
+"""Assembles an :class:`EvaluationReport` from a table of predictions, and its JSON form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pneumoscope.errors import DataError
+from pneumoscope.evaluation import bootstrap, intervals, metrics
+from pneumoscope.evaluation.breakdown import (
+    PointResult,
+    SensitivityResult,
+    SubtypeResult,
+    ThreeClassResult,
+    by_operating_point,
+    by_sensitivity,
+    by_subtype,
+    three_class,
+)
+from pneumoscope.evaluation.calibration import ReliabilityBin, reliability_curve
+from pneumoscope.evaluation.decision_curve import DecisionCurve, decision_curve
+from pneumoscope.evaluation.intervals import Interval
+from pneumoscope.evaluation.metrics import DECISION_METRICS, SCORE_METRICS, Counts, Metric
+from pneumoscope.evaluation.predictions import LABEL_NAMES, PredictionTable
+from pneumoscope.evaluation.selective import COVERAGES, CoverageCurve, coverage_curve
+
+NOTICE: Final = "Research use only. Not a medical device."
+
+SENSITIVITIES: Final = (0.95, 0.99)
+
+REFUSAL_RULE: Final = (
+    "A refused or unreadable image counts as a wrong decision in the confusion matrix and in every figure made "
+    "of decisions; auc, average_precision, brier, ece and the curves are over the n_judged images."
+)
+
+
+@dataclass(frozen=True)
+class MetricResult:
+    """One figure with its intervals.
+
+    Attributes:
+        value: ``None`` where undefined.
+        ci95: the interval to quote; ``None`` where there is none.
+        method: how ``ci95`` was computed.
+        ci95_bootstrap: percentiles of the bootstrap clustered by patient.
+        undefined: by ``value``, ``ci95`` or ``ci95_bootstrap``: why it is ``None``.
+    """
+
+    value: float | None
+    ci95: Interval | None
+    method: str | None
+    ci95_bootstrap: Interval | None
+    undefined: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationReport:
+    """Everything that is said about one table of predictions at one threshold.
+
+    Attributes:
+        table: what was judged.
+        split: name of the split.
+        model: name, version, sha256 and whatever else names the model.
+        operating_point: name of the threshold.
+        threshold: pneumonia from this probability on.
+        metrics: the twelve figures.
+        counts: the confusion matrix, refusals as errors.
+        refused_by_class: refused or unreadable images by label.
+        classification_report: scikit-learn's dict, refusals as errors.
+        per_subtype: sensitivity by true subtype.
+        three_class: where model and table tell subtypes.
+        by_operating_point: every operating point on these images.
+        at_sensitivity: specificity at fixed sensitivity.
+        reliability: the calibration curve.
+        decision_curve: net benefit; ``None`` without judged images.
+        coverage: accuracy against coverage.
+        roc_band: 95 % band of the ROC curve at ``bootstrap.ROC_GRID``, or ``None``.
+        bootstrap: draws, seed, clusters.
+    """
+
+    table: PredictionTable
+    split: str
+    model: Mapping[str, Any]
+    operating_point: str
+    threshold: float
+    metrics: Mapping[Metric, MetricResult]
+    counts: Counts
+    refused_by_class: Mapping[str, int]
+    classification_report: Mapping[str, Any]
+    per_subtype: Mapping[str, SubtypeResult]
+    three_class: ThreeClassResult | None
+    by_operating_point: Mapping[str, PointResult]
+    at_sensitivity: Mapping[float, SensitivityResult]
+    reliability: tuple[ReliabilityBin, ...]
+    decision_curve: DecisionCurve | None
+    coverage: CoverageCurve
+    roc_band: tuple[NDArray[np.float64], NDArray[np.float64]] | None
+    bootstrap: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of ``report.json``: no NaN anywhere, ``None`` with a reason under ``undefined``."""
+        figures = self.metrics.items()
+        return {
+            "notice": NOTICE,
+            "split": self.split,
+            "n": len(self.table),
+            "n_judged": int(self.table.judged.sum()),
+            "model": dict(self.model),
+            "operating_point": self.operating_point,
+            "threshold": self.threshold,
+            **{metric.value: result.value for metric, result in figures},
+            "confusion_matrix": {
+                "tn": self.counts.tn,
+                "fp": self.counts.fp,
+                "fn": self.counts.fn,
+                "tp": self.counts.tp,
+            },
+            "ci95": {metric.value: _pair(result.ci95) for metric, result in figures},
+            "ci95_bootstrap": {metric.value: _pair(result.ci95_bootstrap) for metric, result in figures},
+            "ci95_method": {metric.value: result.method for metric, result in figures},
+            "undefined": {
+                metric.value if part == "value" else f"{part}.{metric.value}": reason
+                for metric, result in figures
+                for part, reason in result.undefined.items()
+            },
+            "bootstrap": dict(self.bootstrap),
+            "per_subtype": {name: result.to_json() for name, result in self.per_subtype.items()},
+            "three_class": self.three_class.to_json() if self.three_class else None,
+            "by_operating_point": {name: point.to_json() for name, point in self.by_operating_point.items()},
+            "at_sensitivity": {f"{wanted:.2f}": r.to_json() for wanted, r in self.at_sensitivity.items()},
+            "refused": [p for p, ok in zip(self.table.paths, self.table.judged, strict=True) if not ok],
+            "refused_by_class": dict(self.refused_by_class),
+            "refusal_rule": REFUSAL_RULE,
+            "classification_report": dict(self.classification_report),
+            "reliability": [
+                {"n": b.n, "mean_probability": b.mean_probability, "observed": b.observed, "ci95": list(b.ci95)}
+                for b in self.reliability
+            ],
+            "decision_curve": _decision_json(self.decision_curve),
+            "coverage": [
+                {"coverage": wanted, "n": self.coverage.at(wanted)[0], "accuracy": self.coverage.at(wanted)[1]}
+                for wanted in COVERAGES
+            ],
+            "data": {
+                "sha256": self.table.digest(),
+                "sha256_of": "image hashes and labels" if self.table.sha256 else "paths and labels",
+            },
+        }
+
+
+def assemble(
+    table: PredictionTable,
+    *,
+    threshold: float,
+    operating_point: str,
+    operating_points: Mapping[str, float],
+    split: str,
+    model: Mapping[str, Any],
+    draws: int = bootstrap.DRAWS,
+    seed: int = 0,
+) -> EvaluationReport:
+    """Compute every figure of a report.
+
+    Args:
+        table: predictions.
+        threshold: pneumonia from this probability on, 0..1.
+        operating_point: its name.
+        operating_points: all thresholds that the model knows by name.
+        split: name of the split.
+        model: what names the model.
+        draws: bootstrap draws.
+        seed: of the bootstrap.
+
+    Raises:
+        DataError: the threshold is not in 0..1.
+    """
+    if not 0 <= threshold <= 1:
+        raise DataError(f"threshold {threshold}: must be in 0..1")
+    labels, judged = table.labels, table.judged
+    judged_labels, judged_scores = labels[judged], table.probabilities[judged]
+    decisions = table.decisions(threshold)
+    resampling = bootstrap.Resampling.draw(table.patients, len(table), draws=draws, seed=seed)
+    drawn = (
+        bootstrap.score_draws(resampling, labels, table.probabilities, judged, SENSITIVITIES) if judged.any() else None
+    )
+    return EvaluationReport(
+        table=table,
+        split=split,
+        model=model,
+        operating_point=operating_point,
+        threshold=threshold,
+        metrics=_metric_results(table, decisions, resampling, drawn),
+        counts=metrics.confusion(labels, decisions),
+        refused_by_class={name: int((~judged & (labels == k)).sum()) for k, name in enumerate(LABEL_NAMES)},
+        classification_report=_classification_report(labels, decisions),
+        per_subtype=by_subtype(table, decisions, resampling),
+        three_class=three_class(table),
+        by_operating_point=by_operating_point(table, {**operating_points, operating_point: threshold}),
+        at_sensitivity=by_sensitivity(judged_labels, judged_scores, drawn),
+        reliability=reliability_curve(judged_labels, judged_scores) if drawn else (),
+        decision_curve=decision_curve(judged_labels, judged_scores) if drawn else None,
+        coverage=coverage_curve(labels, table.probabilities, threshold),
+        roc_band=bootstrap.percentile_band(drawn.tpr) if drawn else None,
+        bootstrap={
+            "draws": draws,
+            "seed": seed,
+            "interval": "percentile",
+            "clusters": int(resampling.counts.shape[1]),
+            "clustered_by": "patient" if table.patients is not None else "image (no patient keys were given)",
+        },
+    )
+
+
+def _metric_results(
+    table: PredictionTable,
+    decisions: NDArray[np.int64],
+    resampling: bootstrap.Resampling,
+    drawn: bootstrap.ScoreDraws | None,
+) -> dict[Metric, MetricResult]:
+    labels, judged = table.labels, table.judged
+    counts = metrics.confusion(labels, decisions)
+    by_decision = metrics.decision_estimates(counts)
+    by_score = metrics.score_estimates(labels[judged], table.probabilities[judged])
+    settled = metrics.settled_decisions(labels, decisions)
+    draws = {**bootstrap.decision_draws(resampling, labels, settled), **(drawn.metrics if drawn else {})}
+    values = {**by_decision.values, **by_score.values}
+    reasons = {**by_decision.undefined, **by_score.undefined}
+    results = {}
+    for metric in (*DECISION_METRICS, *SCORE_METRICS):
+        value = values[metric]
+        if value is None:
+            why = f"{metric} is undefined: {reasons[metric]}"
+            undefined = {"value": reasons[metric], "ci95": why, "ci95_bootstrap": why}
+            results[metric] = MetricResult(None, None, None, None, undefined)
+            continue
+        boot = bootstrap.percentile_interval(draws[metric])
+        ci95, method = boot, "bootstrap clustered by patient"
+        if proportion := counts.proportion(metric):
+            ci95, method = intervals.wilson(*proportion), "Wilson"
+        elif metric is Metric.AUC:
+            ci95, method = _auc_interval(labels[judged], table.probabilities[judged])
+        why = f"{metric} is undefined in more than half of the draws"
+        undefined = {} if boot else {"ci95_bootstrap": why}
+        if ci95 is None:
+            undefined["ci95"] = why
+        results[metric] = MetricResult(value, ci95, method, boot, undefined)
+    return results
+
+
+def _auc_interval(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> tuple[Interval, str]:
+    estimate = intervals.delong(labels, scores)
+    if interval := estimate.interval():
+        return interval, "DeLong"
+    score = intervals.newcombe_auc(float(estimate.aucs[0]), estimate.positives, estimate.negatives)
+    return score, "Newcombe score (DeLong's variance is zero or needs two images of each class)"
+
+
+def _classification_report(labels: NDArray[np.int64], decisions: NDArray[np.int64]) -> dict[str, Any]:
+    from sklearn.metrics import classification_report
+
+    made = classification_report(
+        labels,
+        metrics.settled_decisions(labels, decisions),
+        labels=[0, 1],
+        target_names=list(LABEL_NAMES),
+        output_dict=True,
+        zero_division=np.nan,
+    )
+    return {str(name): _without_nan(value) for name, value in made.items()}
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _without_nan(part) for name, part in value.items()}
+    number = float(value)
+    return None if math.isnan(number) else number
+
+
+def _pair(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else list(interval)
+
+
+def _decision_json(curve: DecisionCurve | None) -> dict[str, list[float]] | None:
+    if curve is None:
+        return None
+    return {"threshold": list(curve.thresholds), "model": list(curve.model), "treat_all": list(curve.treat_all)}
