@@ -52,7 +52,8 @@ class LookupTable:
     def apply(self, values: NDArray[Any]) -> NDArray[np.uint16]:
         """Map values of any numeric type; those outside the table take its first or last entry."""
         index = np.rint(values).astype(np.int64) - self.first
-        return self.entries[np.clip(index, 0, len(self.entries) - 1)]
+        mapped: NDArray[np.uint16] = self.entries[np.clip(index, 0, len(self.entries) - 1)]
+        return mapped
 
 
 def apply_window(
@@ -75,10 +76,10 @@ def apply_window(
     if not np.isfinite([centre, width]).all() or width < (1 if function == "LINEAR" else 1e-6):
         raise ValueError(f"window centre {centre} and width {width} make no sense")
     if function == "SIGMOID":
-        return 1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -80, 80)))
+        return np.asarray(1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -80, 80))), np.float32)
     if function == "LINEAR":
         # A width of 1 is a threshold: the standard's formula divides by width - 1.
         centre, width = centre - 0.5, max(width - 1, 1e-6)
     elif function != "LINEAR_EXACT":
         raise ValueError(f"unknown VOI LUT function {function!r}")
-    return np.clip((values - centre) / width + 0.5, 0, 1)
+    return np.asarray(np.clip((values - centre) / width + 0.5, 0, 1), np.float32)

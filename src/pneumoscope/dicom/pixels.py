@@ -215,12 +215,12 @@ def _apply_voi(
     """Map to 0..1 by the first VOI LUT, else the first window, else robust percentiles."""
     if items := dataset.get("VOILUTSequence"):
         table = _table(dataset, items)
-        return np.clip(table.apply(values) / np.float32(table.maximum), 0, 1)
+        return np.asarray(np.clip(table.apply(values) / table.maximum, 0, 1), np.float32)
     centre, width = _number(dataset, "WindowCenter", np.nan), _number(dataset, "WindowWidth", np.nan)
     if width >= 1:  # smaller and missing widths are written by devices that have no window
         return apply_window(values, centre, width, str(dataset.get("VOILUTFunction") or "LINEAR"))
     low, high = np.percentile(values if padding is None else values[~padding], NO_VOI_PERCENTILES)
-    return np.clip((values - np.float32(low)) / np.float32(max(high - low, 1e-6)), 0, 1)
+    return np.asarray(np.clip((values - low) / max(high - low, 1e-6), 0, 1), np.float32)
 
 
 def _table(dataset: FileDataset, items: Any) -> LookupTable:
