@@ -1,0 +1,141 @@
+"""The entry point: which commands there are, and how they end.
+
+Exit status: 0 all done; 1 some input was refused or failed, or a problem was found; 2 wrong usage; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import click
+
+from pneumoscope.contract import RESEARCH_USE_ONLY
+from pneumoscope.errors import MissingExtraError, PneumoscopeError, UsageError
+
+FAILED: Final = 1
+WRONG_USAGE: Final = 2
+INTERRUPTED: Final = 130
+"""128 + SIGINT, as shells have it."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """Where a command is and what the overview says of it.
+
+    Attributes:
+        target: ``module:object`` of the click command, imported when the command is asked for.
+        summary: one line.
+        extra: optional dependency group that it needs, or ``None`` for the base install.
+    """
+
+    target: str
+    summary: str
+    extra: str | None = None
+
+
+COMMANDS: Final[Mapping[str, Command]] = {
+    "predict": Command("pneumoscope.cli.predict:predict", "Judge images, DICOM files and folders."),
+    "explain": Command("pneumoscope.cli.explain:explain", "Draw where the model looked."),
+    "demo": Command("pneumoscope.cli.demo:demo", "Judge real radiographs and show them on a page.", "demo"),
+    "models": Command("pneumoscope.cli.models:models", "List models, or show what one file holds."),
+    "bench": Command("pneumoscope.cli.bench:bench", "Measure how fast a model is on this machine."),
+    "data": Command("pneumoscope.cli.data:data", "Fetch, audit and split training data.", "data"),
+    "train": Command("pneumoscope.cli.train:train", "Train a recipe.", "train"),
+    "evaluate": Command("pneumoscope.cli.evaluate:evaluate", "Measure a model on labelled images.", "evaluate"),
+    "export": Command("pneumoscope.cli.export:export", "Write a trained run as a one-file model.", "train"),
+    "serve": Command("pneumoscope.cli.serve:serve", "Serve the web page and the web API.", "web"),
+    "ui": Command("pneumoscope.cli.serve:ui", "Open the Gradio page.", "ui"),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is asked for, and turns our exceptions into one line and a status.
+
+    Args:
+        commands: by name.
+    """
+
+    def __init__(self, *args: Any, table: Mapping[str, Command] = COMMANDS, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._table = table
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Names, in the order of the table."""
+        return list(self._table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import a command.
+
+        Raises:
+            MissingExtraError: it needs an extra that is not installed.
+        """
+        if cmd_name not in self._table:
+            return None
+        entry = self._table[cmd_name]
+        module, _, attribute = entry.target.partition(":")
+        try:
+            command: click.Command = getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            raise _as_missing_extra(error, cmd_name, entry) from error
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the overview from the table, importing nothing."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.summary) for name, command in self._table.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; an exception that we raise on purpose ends as one line on standard error."""
+        try:
+            return super().invoke(ctx)
+        except UsageError as error:
+            raise _WrongUsage(str(error)) from error
+        except PneumoscopeError as error:
+            raise click.ClickException(str(error)) from error
+        except ModuleNotFoundError as error:
+            name = ctx.invoked_subcommand or ""
+            if name not in self._table:
+                raise
+            raise click.ClickException(str(_as_missing_extra(error, name, self._table[name]))) from error
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(INTERRUPTED)
+
+
+class _WrongUsage(click.ClickException):
+    exit_code = WRONG_USAGE
+
+
+def _as_missing_extra(error: ModuleNotFoundError, name: str, entry: Command) -> Exception:
+    """What to tell the user; a module of ours that is missing stays what it is, a defect."""
+    if entry.extra is None or (error.name or "").startswith("pneumoscope"):
+        return error
+    return MissingExtraError(f"`pneumoscope {name}` ({error.name} is not installed)", entry.extra)
+
+
+def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"pneumoscope {version('pneumoscope')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help=f"Detect pneumonia in chest radiographs and show where the model looked.\n\n{RESEARCH_USE_ONLY}",
+)
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Show the version."
+)
+def cli() -> None:
+    """The command `pneumoscope`."""
+
+
+def main() -> None:
+    """Run the command line; the console script. Ends the process with the exit status."""
+    cli(prog_name="pneumoscope")
