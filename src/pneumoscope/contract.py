@@ -168,20 +168,21 @@ class Contract:
         if not isinstance(points, dict):
             raise ContractError("contract.json: operating_points is not an object")
         try:
-            return _strict(
+            contract: Contract = _strict(
                 cls,
                 {
                     **values,
                     "operating_points": {name: _strict(OperatingPoint, point) for name, point in points.items()},
                     "provenance": _strict(Provenance, values.get("provenance")),
-                    "quantization": Quantization(values.get("quantization")),
-                    "resize_filter": ResizeFilter(values.get("resize_filter")),
+                    "quantization": Quantization(str(values.get("quantization"))),
+                    "resize_filter": ResizeFilter(str(values.get("resize_filter"))),
                     "labels": tuple(values.get("labels", ())),
                     "subtypes": tuple(values.get("subtypes", ())),
                 },
             )
         except (TypeError, ValueError) as error:
             raise ContractError(f"contract.json: {error}") from error
+        return contract
 
 
 def _strict(kind: Any, values: Any) -> Any:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
-import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,19 +106,3 @@ def read_package(path: Path) -> ModelPackage:
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read ({error.strerror or error})") from error
     return unpack(content, str(path))
-
-
-def write_package(path: Path, content: bytes) -> None:
-    """Write a model so that an interruption or a full disk leaves no half file.
-
-    Raises:
-        ModelFileError: the disk is full or the folder cannot be written.
-    """
-    temporary = path.with_name(f".writing-{os.getpid()}-{path.name}")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except OSError as error:
-        raise ModelFileError(f"{path}: could not be written ({error.strerror or error})") from error
-    finally:
-        temporary.unlink(missing_ok=True)

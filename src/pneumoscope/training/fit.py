@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from pneumoscope.atomic import fill_atomically
 from pneumoscope.data.splits import ManifestRow, Role
 from pneumoscope.errors import TrainingError
 from pneumoscope.training.networks import build_network
 from pneumoscope.training.pipeline import PixelSet, TrainingBatches, load_pixels
 from pneumoscope.training.recipe import Recipe
-from pneumoscope.training.runs import EpochRecord, RunFolder, write_atomically
+from pneumoscope.training.runs import EpochRecord, RunFolder
 
 
 def pneumonia_probability(logits: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -178,10 +179,8 @@ def _one_epoch(
     size = recipe.size_at(epoch)
     batches = TrainingBatches(sets.train.resized(size), recipe, seed=seed, epoch=epoch)
     progress = _Progress(f"Epoch {epoch + 1}/{recipe.epochs} at {size} px", len(batches))
+    # Where the recipe keeps a moving average, `fit` ends by putting it in the weights' place (Keras' `use_ema`).
     loss = model.fit(batches, verbose=0, shuffle=False, callbacks=[progress]).history["loss"][-1]
-    trained = [np.array(variable) for variable in model.trainable_variables]
-    if recipe.ema:
-        model.optimizer.finalize_variable_values(model.trainable_variables)
     scores: dict[str, float] = {}
     for role, images in (("grouped", sets.grouped), ("ordered", sets.ordered)):
         logit = pneumonia_logit(predict_logits(model, images.resized(size).pixels))
@@ -197,10 +196,8 @@ def _one_epoch(
         seconds=round(time.perf_counter() - begin, 1),
     )
     if _is_best(record, earlier, recipe):
-        write_atomically(run.best, lambda file: full_network(model, recipe).save(file))
-    for variable, value in zip(model.trainable_variables, trained, strict=True):
-        variable.assign(value)
-    write_atomically(run.last(record.epoch), lambda file: model.save(file))
+        fill_atomically(run.best, lambda file: full_network(model, recipe).save(file))
+    fill_atomically(run.last(record.epoch), lambda file: model.save(file))
     run.write_log([*earlier, record])
     run.last(record.epoch - 1).unlink(missing_ok=True)
     _tensorboard(run.tensorboard, record)

@@ -74,7 +74,9 @@ class Recipe:
         warmup: share of all steps spent warming up.
         weight_decay: of AdamW, on all weights.
         label_smoothing: share of the target spread evenly over the classes.
-        ema: momentum of the moving average of the weights that is evaluated and saved; 0 turns it off.
+        ema: momentum of a moving average of the weights that replaces them at the end of every epoch, which is
+            then evaluated, saved and trained on (close to Lookahead, Zhang et al. 2019, arXiv 1907.08610);
+            0 turns it off.
         balanced: weigh the loss so that normal and pneumonia count alike.
         augmentation: how training images are varied.
     """

@@ -7,7 +7,7 @@
       manifest.csv    path, label, subtype, patient, sha256, role, fold of every image
       log.csv         one line an epoch
       last-NNNN.keras network and optimizer after epoch NNNN, the last that log.csv has
-      best.keras      weights with the lowest validation loss so far (the moving average, where one is kept)
+      best.keras      weights with the lowest validation loss so far
       tensorboard/    the log again, for TensorBoard
 
 Every file is written beside its place and moved there, so that a kill leaves the previous one. An epoch counts
@@ -19,16 +19,19 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from pneumoscope.atomic import fill_atomically
 from pneumoscope.data.manifest import manifest_hash, manifest_text, read_manifest
 from pneumoscope.data.splits import ManifestRow
 from pneumoscope.errors import TrainingError
 from pneumoscope.training.recipe import Augmentation, Recipe, Stage
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True)
@@ -60,27 +63,6 @@ class EpochRecord:
     seconds: float
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, flush it to disk and move it into place.
-
-    Raises:
-        TrainingError: the disk is full or the folder cannot be written; ``path`` keeps what it held.
-    """
-    temporary = path.with_name(f".writing-{os.getpid()}-{path.name}")
-    try:
-        write(temporary)
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise TrainingError(
-            f"{path}: could not be written ({error.strerror or error}); what it held before is kept. "
-            "Free some space and start again with --resume"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 class RunFolder:
     """Paths and small files of one run."""
 
@@ -96,10 +78,38 @@ class RunFolder:
         """The checkpoint after so many epochs."""
         return self.path / f"last-{epochs:04d}.keras"
 
+    def best_epoch(self) -> int:
+        """The epoch that ``best.keras`` holds, counted from 1.
+
+        Raises:
+            TrainingError: no epoch at the last stage's image size was finished.
+        """
+        last_size = self.read_settings()[0].stages[-1].size
+        finished = [record for record in self.read_log() if record.size == last_size]
+        if not finished:
+            raise TrainingError(f"{self.path}: has no finished epoch at {last_size} pixels yet; train on with --resume")
+        return min(finished, key=lambda record: record.val_loss).epoch
+
+    def load_best(self) -> keras.Model:
+        """The network with its best weights.
+
+        Raises:
+            TrainingError: there are none yet, or the file is damaged.
+        """
+        import keras
+
+        import pneumoscope.training.networks  # noqa: F401  (registers the layers that the file names)
+
+        self.best_epoch()
+        try:
+            return keras.models.load_model(self.best, compile=False)
+        except (OSError, ValueError) as error:
+            raise TrainingError(f"{self.best}: cannot be read ({error})") from error
+
     def write_settings(self, recipe: Recipe, seed: int, extra: dict[str, Any]) -> None:
         """Write ``run.json``."""
         text = json.dumps({"recipe": dataclasses.asdict(recipe), "seed": seed, **extra}, indent=2) + "\n"
-        write_atomically(self.settings, lambda file: _write_text(file, text))
+        fill_atomically(self.settings, lambda file: _write_text(file, text))
 
     def read_settings(self) -> tuple[Recipe, int, dict[str, Any]]:
         """Recipe, seed and the whole of ``run.json``.
@@ -118,7 +128,7 @@ class RunFolder:
 
     def write_manifest(self, rows: Sequence[ManifestRow]) -> None:
         """Write ``manifest.csv``."""
-        write_atomically(self.manifest, lambda file: _write_text(file, manifest_text(rows)))
+        fill_atomically(self.manifest, lambda file: _write_text(file, manifest_text(rows)))
 
     def read_manifest(self) -> list[ManifestRow]:
         """Read ``manifest.csv``."""
@@ -130,16 +140,17 @@ class RunFolder:
 
     def write_log(self, records: Sequence[EpochRecord]) -> None:
         """Write ``log.csv``."""
-        write_atomically(self.log, lambda file: _write_csv(file, [dataclasses.asdict(r) for r in records]))
+        fill_atomically(self.log, lambda file: _write_csv(file, [dataclasses.asdict(r) for r in records]))
 
     def read_log(self) -> list[EpochRecord]:
         """Read ``log.csv``; empty where no epoch was finished."""
         if not self.log.exists():
             return []
-        kinds = {"epoch": int, "size": int}
         with self.log.open(newline="", encoding="utf-8") as stream:
             return [
-                EpochRecord(**{name: kinds.get(name, float)(value) for name, value in row.items()})
+                EpochRecord(
+                    int(row.pop("epoch")), int(row.pop("size")), **{name: float(value) for name, value in row.items()}
+                )
                 for row in csv.DictReader(stream)
             ]
 

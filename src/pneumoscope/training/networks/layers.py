@@ -9,7 +9,7 @@ from keras import layers
 
 
 @keras.saving.register_keras_serializable("pneumoscope")
-class ImageStandardization(layers.Layer):
+class ImageStandardization(layers.Layer):  # type: ignore[misc]
     """Each image to mean 0 and standard deviation 1, so that exposure and window do not matter.
 
     ``float32 [N, h, w, 1]`` grey levels 0..255 in, the same shape out. A constant image gives zeros.
@@ -45,7 +45,8 @@ def embedding_of(pixels: Any, maps: list[Any]) -> Any:
     Returns:
         ``[N, d]``: the image averaged to about 14 x 14 cells (for 224 pixels), then each map's channel means.
     """
-    coarse = layers.AveragePooling2D(16, name="layout")(pixels)
-    parts = [keras.ops.reshape(coarse, (-1, coarse.shape[1] * coarse.shape[2]))] if coarse.shape[1] else []
+    # A network for any size has no fixed layout; it is only trained, never asked for typicality.
+    fixed = pixels.shape[1] is not None
+    parts = [layers.Flatten(name="layout_cells")(layers.AveragePooling2D(16, name="layout")(pixels))] if fixed else []
     parts += [layers.GlobalAveragePooling2D(name=f"pooled_{depth}")(m) for depth, m in enumerate(maps)]
     return layers.Concatenate(name="embedding")(parts)
