@@ -1,0 +1,130 @@
+"""The demo's page: one HTML file that needs nothing beside it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Sequence
+from html import escape
+from importlib import resources
+from io import BytesIO
+from itertools import groupby
+from string import Template
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pneumoscope.contract import RESEARCH_USE_ONLY
+from pneumoscope.demo.cases import Case
+from pneumoscope.images import GreyImage
+from pneumoscope.model import Model
+from pneumoscope.overlay import PLASMA, overlay
+from pneumoscope.prediction import Prediction, Status
+
+PICTURE_SIDE: Final = 448
+"""Pixels of the longer side of a picture on the page."""
+
+_CARD: Final = Template("""\
+<article>
+<h3>$title</h3>
+<div class="pictures">$pictures</div>
+<p class="verdict $kind">$verdict</p>
+$details
+<p class="quiet">$facts</p>
+</article>""")
+
+
+def render(cases: Sequence[Case], model: Model) -> str:
+    """Write the page.
+
+    Args:
+        cases: judged by ``model``, those of one group together.
+        model: what judged.
+    """
+    name, point = model.contract.operating_point()
+    page = Template((resources.files("pneumoscope.demo") / "page.html").read_text("utf-8"))
+    return page.substitute(
+        colours=", ".join(f"rgb({red} {green} {blue})" for red, green, blue in PLASMA),
+        research_use_only=RESEARCH_USE_ONLY,
+        intended_use=escape(model.contract.intended_use.removeprefix(RESEARCH_USE_ONLY).strip()),
+        model=escape(f"Model {model.info.name} {model.info.version}"),
+        positive=escape(model.contract.labels[1]),
+        threshold=f"{point.threshold:.3f}",
+        operating_point=escape(name),
+        summary="\n".join(_summary(group, members) for group, members in _grouped(cases)),
+        groups="\n".join(_section(group, members) for group, members in _grouped(cases)),
+        sha256=model.info.sha256,
+    )
+
+
+def _grouped(cases: Sequence[Case]) -> Iterator[tuple[str, list[Case]]]:
+    for group, members in groupby(cases, key=lambda case: case.source.group):
+        yield group, list(members)
+
+
+def _summary(group: str, cases: Sequence[Case]) -> str:
+    counts = [sum(case.prediction.status is status for case in cases) for status in Status]
+    right = f"{sum(case.as_expected for case in cases)} of {len(cases)}"
+    return "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in (group, *counts, right)) + "</tr>"
+
+
+def _section(group: str, cases: Sequence[Case]) -> str:
+    cards = "\n".join(_card(case) for case in cases)
+    return f'<section>\n<h2>{escape(group)}</h2>\n<div class="cases">\n{cards}\n</div>\n</section>'
+
+
+def _card(case: Case) -> str:
+    prediction = case.prediction
+    facts = [str(case.source.expected)]
+    if case.image is not None:
+        facts.append(f"{case.image.format.value}, {case.image.width} x {case.image.height} pixels")
+        facts += case.image.notes
+    if prediction.typicality is not None:
+        facts.append(f"typicality {prediction.typicality:.2f}")
+    return _CARD.substitute(
+        title=escape(case.source.title),
+        pictures="".join(_pictures(case.image, prediction)),
+        kind=prediction.label or prediction.status.value,
+        verdict=escape(_verdict(prediction)),
+        details=_meter(prediction) if prediction.probability is not None else _reasons(prediction),
+        facts=escape("; ".join(facts)),
+    )
+
+
+def _verdict(prediction: Prediction) -> str:
+    if prediction.probability is None:
+        return "Refused" if prediction.status is Status.REFUSED else "Could not be read"
+    return f"{prediction.label}, P(pneumonia) = {prediction.probability:.3f}"
+
+
+def _meter(prediction: Prediction) -> str:
+    assert prediction.probability is not None
+    kind, share, threshold = prediction.label, prediction.probability, prediction.threshold
+    label = f"Probability {share:.3f}, threshold {threshold:.3f}"
+    bars = f'<i style="width:{share:.2%}"></i><b style="left:{threshold:.2%}"></b>'
+    return f'<div class="meter {kind}" role="img" aria-label="{label}">{bars}</div>'
+
+
+def _reasons(prediction: Prediction) -> str:
+    return "<ul>" + "".join(f"<li>{escape(reason)}</li>" for reason in prediction.reasons) + "</ul>"
+
+
+def _pictures(image: GreyImage | None, prediction: Prediction) -> Iterator[str]:
+    if image is None:
+        return
+    picture = Image.fromarray(image.pixels)
+    picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE), Image.Resampling.LANCZOS)
+    pixels = np.asarray(picture)
+    yield _figure(pixels, "Input", prediction.path)
+    if prediction.heatmap is not None:
+        yield _figure(overlay(pixels, prediction.heatmap), "Where the model looked", prediction.path)
+
+
+def _figure(pixels: NDArray[np.uint8], caption: str, title: str) -> str:
+    # JPEG keeps a page of 34 cases near 2 MB; nothing is computed from these pictures.
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=88)
+    uri = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    alt = escape(f"{caption}: {title}")
+    return f'<figure><img src="{uri}" alt="{alt}"><figcaption>{caption}</figcaption></figure>'
