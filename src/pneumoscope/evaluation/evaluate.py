@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pneumoscope.errors import UsageError
-from pneumoscope.evaluation import plots
+from pneumoscope.atomic import make_folder, write_atomically
+from pneumoscope.evaluation import html, plots
+from pneumoscope.evaluation.compare import Rival
 from pneumoscope.evaluation.predictions import PredictionTable
 from pneumoscope.evaluation.report import EvaluationReport, assemble
+
+COMPARISON_FIGURE = "comparison.png"
+TRAINING_FIGURE = "training.png"
 
 
 def evaluate_predictions(
@@ -22,10 +25,14 @@ def evaluate_predictions(
     split: str,
     model_info: Mapping[str, Any],
     out: Path,
+    command: str = "",
     operating_point: str = "balanced",
+    render_error: Callable[[str], bytes | None] | None = None,
+    rival: Rival | None = None,
+    training_log: Path | None = None,
     seed: int = 0,
 ) -> EvaluationReport:
-    """Judge predictions and write ``report.json``, ``predictions.csv`` and the pictures.
+    """Judge predictions and write the report: JSON, CSV, pictures and one self-contained page.
 
     Everything is computed before the first file in ``out`` changes, each file is replaced as a whole, and
     ``report.json`` comes last.
@@ -37,15 +44,21 @@ def evaluate_predictions(
         split: name of the split.
         model_info: what names the model (name, version, sha256).
         out: folder, made where missing.
+        command: that the report is made by.
         operating_point: name of ``threshold``.
+        render_error: path -> PNG bytes of a wrongly judged image with its heatmap, or ``None`` where there is
+            none; without it the page shows no radiographs.
+        rival: a second model on the same images, to compare with.
+        training_log: CSV log of the run that made the model.
         seed: of the bootstrap.
 
     Returns:
         The report.
 
     Raises:
-        UsageError: ``out`` is a file or cannot be written.
-        DataError: the threshold is not in 0..1.
+        UsageError: ``out`` cannot be made.
+        DataError: the threshold is not in 0..1, the rival saw other images, or the log is not one.
+        PneumoscopeError: a file cannot be written.
     """
     report = assemble(
         table,
@@ -54,24 +67,23 @@ def evaluate_predictions(
         operating_points=operating_points,
         split=split,
         model=model_info,
+        command=command,
+        rival=rival,
         seed=seed,
     )
-    files = {name: plots.png(draw(report)) for name, draw in plots.FIGURES.items()}
-    files["report.json"] = (json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n").encode()
-    _write(out, files, table, threshold)
+    figures = {name: plots.png(draw(report)) for name, draw in plots.FIGURES.items()}
+    if rival is not None:
+        figures[COMPARISON_FIGURE] = plots.png(plots.comparison(report))
+    if training_log is not None:
+        figures[TRAINING_FIGURE] = plots.png(plots.training_curves(training_log))
+    page = html.render(report, figures, render_error)
+    make_folder(out)
+    for stale in {COMPARISON_FIGURE, TRAINING_FIGURE} - figures.keys():
+        (out / stale).unlink(missing_ok=True)  # of an earlier report in the same folder
+    for name, picture in figures.items():
+        write_atomically(out / name, picture)
+    write_atomically(out / "predictions.csv", table.to_csv(threshold).encode())
+    write_atomically(out / "index.html", page.encode())
+    content = json.dumps(report.to_json(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    write_atomically(out / "report.json", content.encode())
     return report
-
-
-def _write(out: Path, files: Mapping[str, bytes], table: PredictionTable, threshold: float) -> None:
-    """Put the files into ``out``, each by renaming a finished one, in the order given."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out, prefix=".unfinished-") as unfinished:
-            made = Path(unfinished)
-            table.write_csv(made / "predictions.csv", threshold)
-            for name, content in files.items():
-                (made / name).write_bytes(content)
-            for name in ("predictions.csv", *files):
-                (made / name).replace(out / name)
-    except OSError as error:
-        raise UsageError(f"{out}: the report cannot be written there ({error.strerror or error})") from error

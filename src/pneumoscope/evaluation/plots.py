@@ -6,16 +6,20 @@ no pyplot state is touched. Where a curve is undefined the figure says why in it
 
 from __future__ import annotations
 
+import csv
 import io
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pneumoscope.contract import RESEARCH_USE_ONLY
+from pneumoscope.errors import DataError
 from pneumoscope.evaluation import bootstrap
 from pneumoscope.evaluation.metrics import Metric
-from pneumoscope.evaluation.report import NOTICE, EvaluationReport
+from pneumoscope.evaluation.report import EvaluationReport
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,6 +31,9 @@ ORANGE: Final = "#E69F00"
 VERMILION: Final = "#D55E00"
 GREEN: Final = "#009E73"
 GREY: Final = "#6E6E6E"
+
+_CYCLE: Final = (BLUE, ORANGE, GREEN, VERMILION, GREY, "black")
+_STYLES: Final = ("-", "--", "-.", ":", "-", "--")
 
 _SIZE: Final = (5.4, 4.6)
 _DPI: Final = 150
@@ -102,7 +109,8 @@ def precision_recall(report: EvaluationReport) -> Figure:
         sensitivity, found = point.values[Metric.SENSITIVITY], point.values[Metric.PRECISION]
         if sensitivity is not None and found is not None:
             axes.plot(sensitivity, found, marker, color=VERMILION, ms=7, mec="white", label=name)
-    axes.set(xlabel="recall (sensitivity)", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.01))
+    floor = max(0.0, float(min(labels.mean(), precision[:-1].min())) - 0.05)
+    axes.set(xlabel="recall (sensitivity)", ylabel="precision", xlim=(0, 1.01), ylim=(floor, 1.01))
     axes.grid(alpha=0.3)
     axes.legend(loc="lower left", fontsize=9)
     return figure
@@ -183,6 +191,60 @@ def coverage(report: EvaluationReport) -> Figure:
     return figure
 
 
+def comparison(report: EvaluationReport) -> Figure:
+    """Difference of every figure between the two models with its paired 95 % interval."""
+    compared = report.comparison
+    if compared is None:
+        raise ValueError("the report holds no comparison")
+    known = [
+        (metric, d.difference, d.ci95_bootstrap)
+        for metric, d in compared.differences.items()
+        if d.difference is not None
+    ]
+    if not known:
+        return _undefined("Differences", "no figure is defined for both models")
+    figure, axes = _figure(f"{_name(report.model)} less {_name(compared.model_b)}")
+    for row, (metric, difference, interval) in enumerate(known):
+        worse_up = metric in (Metric.BRIER, Metric.ECE)
+        axes.plot(difference, row, "s" if worse_up else "o", color=ORANGE if worse_up else BLUE, ms=7)
+        if interval:
+            axes.plot(interval, (row, row), "-", color=ORANGE if worse_up else BLUE, lw=2)
+    axes.axvline(0, color=GREY, ls="--", lw=1)
+    axes.set_yticks(range(len(known)), [metric.replace("_", " ") for metric, *_ in known])
+    axes.invert_yaxis()
+    axes.grid(alpha=0.3, axis="x")
+    axes.set_xlabel("difference (circles: more is better; squares: less is)")
+    return figure
+
+
+def training_curves(log: Path) -> Figure:
+    """Losses and other validation figures over the epochs of a run.
+
+    Args:
+        log: CSV with the columns ``epoch``, ``loss``, ``val_loss`` and others whose names end in ``_nll``
+            (drawn with the losses) or ``_auc``, or start with ``val_``.
+
+    Raises:
+        DataError: not such a file.
+    """
+    columns = _read_log(log)
+    epochs = columns.pop("epoch")
+    losses = {name: v for name, v in columns.items() if name == "loss" or name.endswith(("_loss", "_nll"))}
+    others = {
+        name: v for name, v in columns.items() if name not in losses and ("auc" in name or name.startswith("val_"))
+    }
+    figure = _empty_figure()
+    panels = figure.subplots(2 if others else 1, 1, sharex=True, squeeze=False)[:, 0]
+    for axes, group in zip(panels, (losses, others), strict=False):
+        for (name, values), colour, style in zip(group.items(), _CYCLE, _STYLES, strict=False):
+            axes.plot(epochs, values, style, color=colour, lw=1.8, label=name, marker="o" if len(epochs) < 3 else None)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
+    panels[0].set(title="Training", ylabel="loss")
+    panels[-1].set(xlabel="epoch")
+    return figure
+
+
 FIGURES: Final[Mapping[str, Callable[[EvaluationReport], Figure]]] = {
     "confusion_matrix.png": confusion_matrix,
     "roc.png": roc,
@@ -197,10 +259,26 @@ FIGURES: Final[Mapping[str, Callable[[EvaluationReport], Figure]]] = {
 
 def png(figure: Figure) -> bytes:
     """A figure as PNG bytes, the notice under it, the same bytes for the same figure."""
-    figure.text(0.995, 0.005, NOTICE, ha="right", va="bottom", fontsize=6, color=GREY)
+    figure.supxlabel(RESEARCH_USE_ONLY, x=0.99, ha="right", fontsize=7, color=GREY)
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", metadata={"Software": None})
+    figure.savefig(stream, format="png", metadata={"Software": "Pneumoscope", "Disclaimer": RESEARCH_USE_ONLY})
     return stream.getvalue()
+
+
+def _read_log(log: Path) -> dict[str, NDArray[np.float64]]:
+    try:
+        with log.open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        columns = {name: np.array([float(row[name] or "nan") for row in rows]) for name in (rows[0] if rows else {})}
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        raise DataError(f"{log}: not a training log ({error})") from error
+    if "epoch" not in columns or "loss" not in columns:
+        raise DataError(f"{log}: not a training log; it needs the columns epoch and loss, and a row an epoch")
+    return columns
+
+
+def _name(model: Mapping[str, Any]) -> str:
+    return str(model.get("name", "model"))
 
 
 def _empty_figure() -> Figure:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumoscope.errors import DataError
+from pneumoscope.prediction import Status
 
 LABEL_NAMES: Final = ("NORMAL", "PNEUMONIA")
 """Class names; the position is the integer label."""
@@ -28,19 +29,6 @@ _COLUMNS: Final = (
     *("path", "label", "probability", "decision", "typicality"),
     *("status", "threshold", "patient", "subtype", *_SUBTYPE_COLUMNS, "sha256"),
 )
-
-
-class Status(StrEnum):
-    """What became of one image."""
-
-    OK = "ok"
-    """It was judged."""
-
-    REFUSED = "refused"
-    """It was read, and the model would not judge it."""
-
-    ERROR = "error"
-    """It could not be read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +45,7 @@ class PredictionTable:
         subtype_probabilities: ``float64 [N, 3]`` in the order of :data:`SUBTYPE_NAMES`, NaN rows where the
             status is not ``ok``; ``None`` where the model does not tell subtypes.
         patients: N patient keys; ``None`` where unknown, then each image counts as its own patient.
-        sha256: N hashes of the image files, or ``None``.
+        sha256: N hashes of the image files (``None`` for one that could not be read), or ``None``.
         threshold: the threshold that the source of the table decided with, where it says.
 
     Raises:
@@ -73,7 +61,7 @@ class PredictionTable:
     subtypes: tuple[str | None, ...] | None = None
     subtype_probabilities: NDArray[np.float64] | None = None
     patients: tuple[str, ...] | None = None
-    sha256: tuple[str, ...] | None = None
+    sha256: tuple[str | None, ...] | None = None
     threshold: float | None = None
 
     def __post_init__(self) -> None:
@@ -158,40 +146,41 @@ class PredictionTable:
         return np.where(self.judged, self.probabilities >= threshold, -1).astype(np.int64)
 
     def digest(self) -> str:
-        """SHA-256 that names the data: over the sorted (image hash or path, label) lines."""
-        names = self.sha256 if self.sha256 is not None else self.paths
-        lines = sorted(f"{name}\t{label}\n" for name, label in zip(names, self.labels, strict=True))
+        """SHA-256 that names the data: over sorted lines of image hash (path where there is none) and label."""
+        hashes = self.sha256 or (None,) * len(self)
+        lines = sorted(
+            f"{known or path}\t{label}\n" for known, path, label in zip(hashes, self.paths, self.labels, strict=True)
+        )
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
-    def write_csv(self, path: Path, threshold: float) -> None:
-        """Write ``predictions.csv``; numbers are written so that reading gives the same bits back.
+    def to_csv(self, threshold: float) -> str:
+        """The content of ``predictions.csv``; numbers are written so that reading gives the same bits back.
 
         Args:
-            path: the file.
             threshold: what the ``decision`` column is made with.
         """
-        decisions = self.decisions(threshold)
-        with path.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(_COLUMNS)
-            for row, name in enumerate(self.paths):
-                subtype = self.subtypes[row] if self.subtypes is not None else None
-                p_subtypes = [math.nan] * 3 if self.subtype_probabilities is None else self.subtype_probabilities[row]
-                writer.writerow(
-                    [
-                        name,
-                        LABEL_NAMES[self.labels[row]],
-                        _cell(self.probabilities[row]),
-                        LABEL_NAMES[decisions[row]] if decisions[row] >= 0 else "",
-                        _cell(self.typicality[row]) if self.typicality is not None else "",
-                        self.statuses[row].value,
-                        _cell(threshold),
-                        self.patients[row] if self.patients is not None else "",
-                        subtype or "",
-                        *(_cell(p) for p in p_subtypes),
-                        self.sha256[row] if self.sha256 is not None else "",
-                    ]
-                )
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        writer.writerows(self._csv_row(row, threshold) for row in range(len(self)))
+        return text.getvalue()
+
+    def _csv_row(self, row: int, threshold: float) -> tuple[str, ...]:
+        probability = self.probabilities[row]
+        subtypes = [math.nan] * 3 if self.subtype_probabilities is None else self.subtype_probabilities[row]
+        return (
+            self.paths[row],
+            LABEL_NAMES[self.labels[row]],
+            _cell(probability),
+            "" if math.isnan(probability) else LABEL_NAMES[int(probability >= threshold)],
+            "" if self.typicality is None else _cell(self.typicality[row]),
+            self.statuses[row].value,
+            _cell(threshold),
+            "" if self.patients is None else self.patients[row],
+            "" if self.subtypes is None else self.subtypes[row] or "",
+            *(_cell(p) for p in subtypes),
+            "" if self.sha256 is None else self.sha256[row] or "",
+        )
 
     @classmethod
     def read_csv(cls, path: Path) -> PredictionTable:
@@ -247,7 +236,7 @@ class _Reader:
                 subtypes=tuple(text or None for text in subtypes) if any(subtypes) else None,
                 subtype_probabilities=None if np.isnan(p_subtypes).all() else p_subtypes,
                 patients=tuple(patients) if any(patients) else None,
-                sha256=tuple(sha256) if all(sha256) else None,
+                sha256=tuple(text or None for text in sha256) if any(sha256) else None,
                 threshold=self._threshold(probabilities),
             )
         except DataError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -10,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pneumoscope.contract import RESEARCH_USE_ONLY
 from pneumoscope.errors import DataError
 from pneumoscope.evaluation import bootstrap, intervals, metrics
 from pneumoscope.evaluation.breakdown import (
@@ -23,15 +25,15 @@ from pneumoscope.evaluation.breakdown import (
     three_class,
 )
 from pneumoscope.evaluation.calibration import ReliabilityBin, reliability_curve
+from pneumoscope.evaluation.compare import Comparison, Rival, compare
 from pneumoscope.evaluation.decision_curve import DecisionCurve, decision_curve
 from pneumoscope.evaluation.intervals import Interval
 from pneumoscope.evaluation.metrics import DECISION_METRICS, SCORE_METRICS, Counts, Metric
 from pneumoscope.evaluation.predictions import LABEL_NAMES, PredictionTable
 from pneumoscope.evaluation.selective import COVERAGES, CoverageCurve, coverage_curve
 
-NOTICE: Final = "Research use only. Not a medical device."
-
 SENSITIVITIES: Final = (0.95, 0.99)
+_PACKAGES: Final = ("pneumoscope", "numpy", "scipy", "scikit-learn", "statsmodels", "matplotlib", "seaborn")
 
 REFUSAL_RULE: Final = (
     "A refused or unreadable image counts as a wrong decision in the confusion matrix and in every figure made "
@@ -81,6 +83,9 @@ class EvaluationReport:
         coverage: accuracy against coverage.
         roc_band: 95 % band of the ROC curve at ``bootstrap.ROC_GRID``, or ``None``.
         bootstrap: draws, seed, clusters.
+        command: that made the report.
+        versions: of the software that computed it.
+        comparison: with a second model, where one was given.
     """
 
     table: PredictionTable
@@ -101,12 +106,15 @@ class EvaluationReport:
     coverage: CoverageCurve
     roc_band: tuple[NDArray[np.float64], NDArray[np.float64]] | None
     bootstrap: Mapping[str, Any]
+    command: str
+    versions: Mapping[str, str]
+    comparison: Comparison | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The content of ``report.json``: no NaN anywhere, ``None`` with a reason under ``undefined``."""
         figures = self.metrics.items()
         return {
-            "notice": NOTICE,
+            "notice": RESEARCH_USE_ONLY,
             "split": self.split,
             "n": len(self.table),
             "n_judged": int(self.table.judged.sum()),
@@ -148,8 +156,11 @@ class EvaluationReport:
             ],
             "data": {
                 "sha256": self.table.digest(),
-                "sha256_of": "image hashes and labels" if self.table.sha256 else "paths and labels",
+                "sha256_of": "image hashes and labels" if all(self.table.sha256 or [None]) else "paths and labels",
             },
+            "command": self.command,
+            "versions": dict(self.versions),
+            "comparison": self.comparison and self.comparison.to_json(),
         }
 
 
@@ -161,6 +172,8 @@ def assemble(
     operating_points: Mapping[str, float],
     split: str,
     model: Mapping[str, Any],
+    command: str = "",
+    rival: Rival | None = None,
     draws: int = bootstrap.DRAWS,
     seed: int = 0,
 ) -> EvaluationReport:
@@ -173,11 +186,13 @@ def assemble(
         operating_points: all thresholds that the model knows by name.
         split: name of the split.
         model: what names the model.
+        command: that the report is made by.
+        rival: a second model on the same images.
         draws: bootstrap draws.
         seed: of the bootstrap.
 
     Raises:
-        DataError: the threshold is not in 0..1.
+        DataError: the threshold is not in 0..1, or the rival's table is not about the same images.
     """
     if not 0 <= threshold <= 1:
         raise DataError(f"threshold {threshold}: must be in 0..1")
@@ -213,7 +228,17 @@ def assemble(
             "clusters": int(resampling.counts.shape[1]),
             "clustered_by": "patient" if table.patients is not None else "image (no patient keys were given)",
         },
+        command=command,
+        versions=_versions(),
+        comparison=None if rival is None else compare(table, threshold, rival, draws=draws, seed=seed),
     )
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    packages = {name: version(name) for name in _PACKAGES}
+    return {"python": platform.python_version(), **packages}
 
 
 def _metric_results(

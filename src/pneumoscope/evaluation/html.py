@@ -1,0 +1,133 @@
+"""The report as one self-contained page: every picture inlined, nothing loaded from anywhere."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from pneumoscope.contract import RESEARCH_USE_ONLY
+from pneumoscope.evaluation.predictions import LABEL_NAMES
+from pneumoscope.evaluation.report import REFUSAL_RULE, EvaluationReport
+
+ERRORS_SHOWN: Final = 12
+
+CAPTIONS: Final[Mapping[str, str]] = {
+    "confusion_matrix.png": "Confusion matrix with the share of each row",
+    "roc.png": "ROC curve, its 95 % bootstrap band and the operating points; upper left corner enlarged",
+    "precision_recall.png": "Precision and recall; the line is the prevalence",
+    "reliability.png": "Observed against predicted probability; below, how often each was predicted",
+    "score_histograms.png": "Scores by class on a logarithmic count",
+    "decision_curve.png": "Net benefit of acting on the model, on everyone and on no one",
+    "coverage.png": "Accuracy among the most certain",
+    "comparison.png": "Paired differences with 95 % bootstrap intervals",
+    "training.png": "The run that made the model",
+}
+
+
+@dataclass(frozen=True)
+class ConfidentError:
+    """A wrong decision, far from the threshold.
+
+    Attributes:
+        path: of the image.
+        label: its true class.
+        decision: what the model said.
+        probability: P(pneumonia).
+        picture: data URI, or ``None``.
+    """
+
+    path: str
+    label: str
+    decision: str
+    probability: float
+    picture: str | None
+
+
+def render(
+    report: EvaluationReport,
+    figures: Mapping[str, bytes],
+    render_error: Callable[[str], bytes | None] | None = None,
+) -> str:
+    """The page.
+
+    Args:
+        report: what it says.
+        figures: PNG bytes by file name.
+        render_error: path -> PNG bytes of a wrongly judged image, or ``None`` where it cannot be drawn.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("pneumoscope.evaluation", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(figure=_number, percent=_percent, interval=_interval)
+    page: str = environment.get_template("report.html.j2").render(
+        notice=RESEARCH_USE_ONLY,
+        refusal_rule=REFUSAL_RULE,
+        report=report.to_json(),
+        metrics=list(report.metrics.items()),
+        errors=confident_errors(report, render_error),
+        wrong=report.counts.fp + report.counts.fn,
+        figures=[(name, CAPTIONS[name], _data_uri(content)) for name, content in figures.items()],
+    )
+    return page
+
+
+def confident_errors(
+    report: EvaluationReport, render_error: Callable[[str], bytes | None] | None = None, shown: int = ERRORS_SHOWN
+) -> list[ConfidentError]:
+    """The wrong decisions that lie farthest from the threshold on the logit scale, farthest first.
+
+    Args:
+        report: whose decisions.
+        render_error: draws one, see :func:`render`.
+        shown: how many at most.
+    """
+    table = report.table
+    decisions = table.decisions(report.threshold)
+    wrong = np.flatnonzero((decisions >= 0) & (decisions != table.labels))
+    distance = [abs(_logit(float(p)) - _logit(report.threshold)) for p in table.probabilities[wrong]]
+    errors = []
+    for row in wrong[np.argsort(-np.asarray(distance), kind="stable")][:shown]:
+        path = table.paths[row]
+        picture = render_error(path) if render_error is not None else None
+        errors.append(
+            ConfidentError(
+                path,
+                LABEL_NAMES[table.labels[row]],
+                LABEL_NAMES[decisions[row]],
+                float(table.probabilities[row]),
+                None if picture is None else _data_uri(picture),
+            )
+        )
+    return errors
+
+
+def _data_uri(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+
+
+def _logit(p: float) -> float:
+    p = min(max(p, 1e-12), 1 - 1e-12)
+    return math.log(p / (1 - p))
+
+
+def _number(value: Any) -> str:
+    return "undefined" if value is None else f"{value:.4f}"
+
+
+def _percent(value: Any) -> str:
+    return "undefined" if value is None else f"{100 * value:.1f} %"
+
+
+def _interval(value: Any) -> str:
+    return "none" if value is None else f"{value[0]:.4f} to {value[1]:.4f}"
