@@ -1,0 +1,160 @@
+"""``pneumoscope data``: fetch, audit and split training data."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pneumoscope.contract import RESEARCH_USE_ONLY
+
+if TYPE_CHECKING:
+    from pneumoscope.data.audit import Audit
+    from pneumoscope.data.layout import Split
+    from pneumoscope.data.splits import ManifestRow
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group()
+def data() -> None:
+    """Fetch, audit and split training data."""
+
+
+@data.command()
+@click.argument("folder", metavar="DIR", type=_FOLDER)
+@click.option("--out", type=_FOLDER, required=True, help="Folder for audit.json and index.html.")
+@click.option("--predictions", type=_FILE, help="Out-of-sample predictions.csv, to screen the labels with.")
+@click.option("--json", "as_object", is_flag=True, help="Print the findings as one JSON object.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Threads; as many as processors by default.")
+@click.pass_context
+def audit(
+    ctx: click.Context, folder: Path, out: Path, predictions: Path | None, as_object: bool, jobs: int | None
+) -> None:
+    """Audit a data folder: patients, duplicates, leaks, shortcuts, suspected label errors.
+
+    Exit status 1 when a leak would spoil an evaluation. The page shows the images: publish it only where
+    they may be.
+    """
+    from pneumoscope.data.audit import audit_folder
+    from pneumoscope.data.audit_page import as_json, write_audit
+    from pneumoscope.data.label_errors import read_predictions
+
+    predicted = read_predictions(predictions) if predictions else None
+    found = audit_folder(folder, predictions=predicted, jobs=jobs)
+    _, page = write_audit(found, folder, out)
+    if as_object:
+        click.echo(json.dumps(as_json(found), ensure_ascii=False))
+    else:
+        click.echo("\n".join(_summary(found)))
+        click.echo(f"Page: {page}")
+        click.echo(RESEARCH_USE_ONLY)
+    ctx.exit(1 if found.leaks else 0)
+
+
+def _summary(audit: Audit) -> list[str]:
+    lines = [f"{count.split}/{count.label}: {count.images} images" for count in audit.counts]
+    lines += [*audit.layout_problems]
+    for kind, shared in audit.shared_patients.items():
+        lines.append(f"Patients in more than one split, key '{kind}': {len(shared)}")
+    for what, number in (
+        ("Names that carry no patient", len(audit.unparsed_names)),
+        ("Names that contradict their folder", len(audit.contradicting_names)),
+        ("Groups of byte-identical files", len(audit.byte_duplicates)),
+        ("Pairs of near duplicates", len(audit.near_duplicates)),
+        ("Unreadable files", len(audit.unreadable)),
+        ("Entries left out, no images", len(audit.left_out)),
+        ("Odd sizes", len(audit.odd_sizes)),
+        ("Odd modes", len(audit.odd_modes)),
+    ):
+        lines.append(f"{what}: {number}")
+    lines += [f"Shortcut sign: {sign}" for sign in audit.shortcut_signs]
+    labels = audit.label_errors
+    suspects = str(len(labels.suspects)) if labels.status == "computed" else f"{labels.status}, {labels.note}"
+    lines.append(f"Suspected label errors: {suspects}")
+    lines += [f"LEAK: {leak}" for leak in audit.leaks] or ["No leak between splits or labels found."]
+    return lines
+
+
+@data.command()
+@click.argument("folder", metavar="DIR", type=_FOLDER)
+@click.option("--out", type=_FILE, required=True, help="The manifest to write, a CSV file.")
+@click.option("--folds", type=click.IntRange(min=2), default=10, show_default=True, help="Grouped folds.")
+@click.option("--fold", type=click.IntRange(min=0), default=0, show_default=True, help="The fold held out.")
+@click.option(
+    "--ordered-fraction",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.1,
+    show_default=True,
+    help="Share of each counter in the time-ordered slice.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the folds.")
+@click.option("--key", type=click.Choice(["person", "agent"]), default="person", show_default=True, help="Patient key.")
+@click.option(
+    "--split",
+    "splits",
+    multiple=True,
+    type=click.Choice(["train", "val", "test"]),
+    help="Split folders to pool; train and val by default.",
+)
+def split(
+    folder: Path,
+    out: Path,
+    folds: int,
+    fold: int,
+    ordered_fraction: float,
+    seed: int,
+    key: str,
+    splits: tuple[str, ...],
+) -> None:
+    """Split by patient into training, a grouped fold and the time-ordered slice; write a manifest.
+
+    Byte-identical files are dropped but the first. The test folder is left alone unless named.
+    """
+    from pneumoscope.data.checks import check_folder
+    from pneumoscope.data.layout import Split, official_splits
+    from pneumoscope.data.manifest import manifest_hash, write_manifest
+    from pneumoscope.data.patients import PatientKey
+    from pneumoscope.data.splits import assign_roles, drop_byte_duplicates
+
+    if fold >= folds:
+        raise click.UsageError(f"--fold {fold}: with --folds {folds} it must be 0 to {folds - 1}")
+    there = official_splits(folder)
+    chosen: tuple[Split, ...] | None = tuple(map(Split, splits)) or None
+    if chosen is None and there:
+        chosen = tuple(name for name in there if name is not Split.TEST) or there
+    checked = check_folder(folder, chosen, key=PatientKey(key))
+    rows = assign_roles(
+        checked.images, seed=seed, folds=folds, fold=fold, ordered_fraction=ordered_fraction, hashes=checked.hashes
+    )
+    write_manifest(out, rows, folder)
+    _, dropped = drop_byte_duplicates(checked.images, checked.hashes)
+    for note in checked.notes:
+        click.echo(note, err=True)
+    unread = sum(not image.patient_known for image in checked.images)
+    if unread:
+        click.echo(f"{unread} names carry no patient; each of these files counts as its own patient.", err=True)
+    click.echo("\n".join(_split_report(rows, len(dropped), chosen)), err=True)
+    click.echo(f"{out}  {len(rows)} images, manifest hash {manifest_hash(rows)}")
+
+
+def _split_report(rows: Sequence[ManifestRow], dropped: int, chosen: Sequence[Split] | None) -> list[str]:
+    from pneumoscope.data.splits import Role
+
+    lines = [f"From {', '.join(chosen) if chosen else 'the class folders'}; {dropped} byte-identical files dropped."]
+    for role in Role:
+        group = [row for row in rows if row.role is role]
+        classes = Counter(row.label.value for row in group)
+        subtypes = Counter(row.subtype or "unknown" for row in group)
+        patients = len({row.patient for row in group})
+        lines.append(
+            f"{role}: {len(group)} images of {patients} patients; "
+            f"{', '.join(f'{name} {number}' for name, number in sorted(classes.items()))}; "
+            f"{', '.join(f'{name} {number}' for name, number in sorted(subtypes.items()))}"
+        )
+    return lines

@@ -1,0 +1,134 @@
+"""What must hold before training starts, all faults in one message instead of one at a time."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from pneumoscope.data.duplicates import same_value_groups
+from pneumoscope.data.layout import LabelledImage, Split, describe_left_out, scan_folder
+from pneumoscope.data.patients import PatientKey
+from pneumoscope.data.splits import ManifestRow
+from pneumoscope.errors import DataError, InputError
+from pneumoscope.images import read_image
+
+_LISTED = 20
+
+
+@dataclass(frozen=True)
+class CheckedFolder:
+    """A data folder that training may use.
+
+    Attributes:
+        images: every image of the splits.
+        hashes: SHA-256 of each one's bytes, in the same order.
+        notes: what was left out, one sentence each.
+    """
+
+    images: tuple[LabelledImage, ...]
+    hashes: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def check_folder(
+    data_dir: Path,
+    splits: Split | str | Iterable[Split | str] | None = None,
+    *,
+    key: PatientKey = PatientKey.PERSON,
+    pooled: bool = True,
+    jobs: int | None = None,
+) -> CheckedFolder:
+    """Read every image once and refuse the folder if anything would spoil a training on it.
+
+    Args:
+        data_dir: in the layout of :mod:`pneumoscope.data.layout`.
+        splits: which split folders; ``None`` for a folder that holds the two classes directly.
+        key: what a patient is.
+        pooled: the splits are thrown together and split again by patient, so a patient or the same bytes in
+            two of them is no fault; ``False`` where the folders themselves are the sides.
+        jobs: threads; as many as there are processors by default.
+
+    Raises:
+        DataError: missing or empty classes, unreadable files, the same bytes under two labels, or (unless
+            pooled) patients or bytes in two splits: all of them named and counted.
+    """
+    scan = scan_folder(data_dir, splits, key=key)
+    faults = list(scan.problems)
+    hashes, unreadable = _read_all([image.path for image in scan.images], jobs)
+    faults += _counted(unreadable, "cannot be read; remove or replace them")
+    read = [(image, digest) for image, digest in zip(scan.images, hashes, strict=True) if digest]
+    groups = [[read[i][0] for i in group] for group in same_value_groups([digest for _, digest in read])]
+    faults += _counted(
+        [_names(group) for group in groups if len({image.label for image in group}) > 1],
+        "groups of byte-identical files are under both labels; remove the wrong ones",
+    )
+    if not pooled:
+        faults += _counted(
+            [_names(group) for group in groups if len({image.split for image in group}) > 1],
+            "groups of byte-identical files are in more than one split",
+        )
+        faults += _counted(_shared_patients(scan.images), "patients are in more than one split")
+    if faults:
+        raise DataError(f"{data_dir}: cannot be used as it is:\n" + "\n".join(f"- {fault}" for fault in faults))
+    notes = (describe_left_out(scan.left_out),) if scan.left_out else ()
+    return CheckedFolder(scan.images, tuple(hashes), notes)
+
+
+def check_files(rows: Sequence[ManifestRow], *, jobs: int | None = None) -> None:
+    """Make sure that the images of a manifest are there, readable and unchanged.
+
+    Raises:
+        DataError: some are not; all of them are named and counted.
+    """
+    hashes, unreadable = _read_all([row.path for row in rows], jobs)
+    changed = [str(row.path) for row, digest in zip(rows, hashes, strict=True) if digest and digest != row.sha256]
+    faults = _counted(unreadable, "cannot be read") + _counted(changed, "have other bytes than the manifest says")
+    if faults:
+        raise DataError("the manifest does not fit the files:\n" + "\n".join(f"- {fault}" for fault in faults))
+
+
+def _read_all(paths: Sequence[Path], jobs: int | None) -> tuple[list[str], list[str]]:
+    """Hash of each file, empty where it cannot be decoded, and why it cannot."""
+
+    def read(path: Path) -> str | InputError:
+        try:
+            return read_image(path).sha256
+        except InputError as error:
+            return error
+
+    with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
+        results = list(tqdm(pool.map(read, paths), total=len(paths), desc="Checking images", unit="image"))
+    return (
+        [result if isinstance(result, str) else "" for result in results],
+        [str(result) for result in results if isinstance(result, InputError)],
+    )
+
+
+def _shared_patients(images: Sequence[LabelledImage]) -> list[str]:
+    splits: dict[str, dict[str, int]] = defaultdict(dict)
+    for image in images:
+        counts = splits[image.patient]
+        counts[str(image.split)] = counts.get(str(image.split), 0) + 1
+    return [
+        f"{patient}: " + ", ".join(f"{count} in {split}" for split, count in counts.items())
+        for patient, counts in splits.items()
+        if len(counts) > 1
+    ]
+
+
+def _names(group: Sequence[LabelledImage]) -> str:
+    return " = ".join(str(image.path) for image in group)
+
+
+def _counted(found: Sequence[str], what: str) -> list[str]:
+    """One fault with its number and its cases, or none."""
+    if not found:
+        return []
+    more = [f"... and {len(found) - _LISTED} more"] if len(found) > _LISTED else []
+    return ["\n    ".join([f"{len(found)} {what}:", *found[:_LISTED], *more])]
