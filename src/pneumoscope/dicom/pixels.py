@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import FileDataset
 from pydicom.encaps import generate_frames
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.pixels import apply_color_lut, get_decoder
 from pydicom.uid import (
     UID,
@@ -56,9 +56,12 @@ LATERAL_VIEWS: Final = ("LL", "RL", "LLD", "RLD", "LATERAL", "LAT")
 
 NO_VOI_PERCENTILES: Final = (0.5, 99.5)
 
+_PIXEL_DATA_TAG: Final = b"\xe0\x7f\x10\x00"  # (7FE0,0010); big-endian files are never encapsulated
+
 # What pydicom and its plugins raise on damaged files. RuntimeError includes the recursion limit (nested sequences).
 _DAMAGED: Final = (
     AttributeError,
+    BytesLengthException,
     EOFError,
     InvalidDicomError,
     LookupError,
@@ -90,6 +93,9 @@ def decode(data: bytes, *, name: str) -> GreyImage:
     with quiet_warnings():
         try:
             dataset = _read_dataset(data, name)
+            if "PixelData" not in dataset and _PIXEL_DATA_TAG in data:
+                # pydicom drops an element that the end of the file cuts off.
+                raise EOFError("its pixel data stop too early")
             _check_header(dataset, name)
             grey, chroma = _render(dataset, name)
             notes = _notes(dataset)
@@ -126,7 +132,7 @@ def _check_header(dataset: FileDataset, name: str) -> None:
     if frames > 1:
         raise RefusedInputError(f"{name}: {frames} frames, one image needed; extract the frame to judge")
     if not dataset.get("PixelData"):
-        raise RefusedInputError(f"{name}: a DICOM file without pixel data; send the image object")
+        raise RefusedInputError(f"{name}: a DICOM file without pixel data; send the image itself, whole")
     check_size(int(dataset.Columns), int(dataset.Rows), name)
     syntax = dataset.file_meta.TransferSyntaxUID
     try:
