@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +26,32 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.group()
 def data() -> None:
     """Fetch, audit and split training data."""
+
+
+@data.command()
+@click.option("--out", type=_FOLDER, required=True, help="The data folder to make: train, val, test in it.")
+@click.option("--source", type=click.Choice(["kaggle", "mendeley"]), default="mendeley", show_default=True)
+@click.option("--url", help="Another address of the archive; --sha256 goes with it.")
+@click.option("--sha256", metavar="HEX", help="SHA-256 that the archive must have.")
+@click.option("--accept-unverified", is_flag=True, help="Take an archive whose hash is not known in advance.")
+def fetch(out: Path, source: str, url: str | None, sha256: str | None, accept_unverified: bool) -> None:
+    """Fetch the public data set and unpack it; run it again to go on after a break."""
+    from pneumoscope.data.download import Download
+    from pneumoscope.data.fetch import CITATION, LICENCE, MENDELEY, Source, fetch_archive, fetch_kaggle
+
+    if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
+        raise click.UsageError("--sha256: 64 hex digits are needed")
+    if source == Source.KAGGLE and (url or sha256 or accept_unverified):
+        raise click.UsageError("--url, --sha256 and --accept-unverified go with --source mendeley")
+    click.echo(f"Licence: {LICENCE}\nCite: {CITATION}\n{RESEARCH_USE_ONLY}", err=True)
+    if source == Source.KAGGLE:
+        fetched = fetch_kaggle(out)
+    else:
+        expected = sha256.lower() if sha256 else None
+        what = Download(url, expected) if url else dataclasses.replace(MENDELEY, sha256=expected or MENDELEY.sha256)
+        fetched = fetch_archive(out, what, accept_unverified=accept_unverified)
+    checksum = f", archive SHA-256 {fetched.sha256}" if fetched.sha256 else ""
+    click.echo(f"{out}  {fetched.images} images{checksum}")
 
 
 @data.command()
