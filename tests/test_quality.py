@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,8 +60,11 @@ def test_size_is_that_of_the_file_not_of_the_decoded_pixels() -> None:
     assert assess(reduced) == ()
 
 
-def test_no_real_radiograph_is_refused_and_every_inverted_one_is(radiographs: list[Any]) -> None:
-    for path in radiographs:
+def test_no_real_radiograph_is_refused_and_every_inverted_one_is(radiographs: Path) -> None:
+    # Every tenth; quality.py says what all of them gave.
+    paths = sorted(radiographs.glob("*/*/*/*.jpeg"))[::10]
+    assert paths
+    for path in paths:
         image: GreyImage = read_image(path)
         assert assess(image) == (), path
         inverted = dataclasses.replace(image, pixels=255 - image.pixels)
