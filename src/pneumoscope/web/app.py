@@ -1,0 +1,54 @@
+"""The app factory."""
+
+from __future__ import annotations
+
+from flask_openapi3.models.info import Info
+from flask_openapi3.models.security_scheme import SecurityScheme
+from flask_openapi3.openapi import OpenAPI
+
+from pneumoscope.contract import RESEARCH_USE_ONLY
+from pneumoscope.model import Model
+from pneumoscope.web import guard, problems
+from pneumoscope.web.api import create_api
+from pneumoscope.web.pages import install_operations, install_pages
+from pneumoscope.web.schemas import ProblemDocument, Unused
+from pneumoscope.web.service import InferenceService
+from pneumoscope.web.settings import Settings
+from pneumoscope.web.uploads import InMemoryRequest
+
+SERVICE = "pneumoscope"
+"""Key of the app's :class:`InferenceService` in ``app.extensions``."""
+
+
+def create_app(model: Model, settings: Settings | None = None) -> OpenAPI:
+    """Make the Flask app: page, API, description of the API, health checks, metrics.
+
+    Args:
+        model: that judges; shared by all threads.
+        settings: those of a server on loopback by default.
+
+    Returns:
+        The app. ``app.extensions["pneumoscope"]`` is its :class:`InferenceService`; close it in the end.
+    """
+    settings = settings or Settings()
+    app = OpenAPI(
+        __name__,
+        info=Info(title="Pneumoscope", version="1", description=f"{RESEARCH_USE_ONLY} {model.contract.intended_use}"),
+        security_schemes={"token": SecurityScheme(type="http", scheme="bearer")} if settings.token_hashes else None,
+        validation_error_status=422,
+        validation_error_model=Unused,
+        validation_error_callback=problems.for_validation_error,
+        doc_ui=False,
+    )
+    app.request_class = InMemoryRequest
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_upload
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    service = InferenceService(model, workers=settings.workers, queue_size=settings.queue_size)
+    app.extensions[SERVICE] = service
+    problems.install(app)
+    guard.install(app, settings, service.metrics)
+    app.register_api(create_api(model, service, settings))
+    install_operations(app, service, settings)
+    install_pages(app, model, settings)
+    app.components_schemas["ProblemDocument"] = ProblemDocument.model_json_schema()
+    return app

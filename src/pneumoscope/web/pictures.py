@@ -1,0 +1,43 @@
+"""The pictures of a response, as PNG data URIs."""
+
+from __future__ import annotations
+
+import base64
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pneumoscope.overlay import encode_png, overlay
+
+LONGEST_SIDE: Final = 1024
+"""Pixels. Larger radiographs are shrunk: enough for a screen, and a response stays below 3 MB."""
+
+
+def radiograph_uri(pixels: NDArray[np.uint8]) -> str:
+    """A radiograph, ``uint8 [H, W]``, as a grey PNG."""
+    return _data_uri(_fit(pixels))
+
+
+def overlay_uri(pixels: NDArray[np.uint8], heatmap: NDArray[np.float32], opacity: float) -> str:
+    """A heatmap over a radiograph as an RGB PNG of the same size as :func:`radiograph_uri` gives.
+
+    With ``opacity=1``, laying it over the radiograph at a share ``s`` gives exactly the overlay of opacity ``s``: the
+    page's slider needs no second request.
+    """
+    return _data_uri(overlay(_fit(pixels), heatmap, opacity=opacity))
+
+
+def _fit(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = pixels.shape
+    scale = LONGEST_SIDE / max(height, width)
+    if scale >= 1:
+        return pixels
+    # For the eye only: what the model sees is made by preprocess.shrink.
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+
+
+def _data_uri(picture: NDArray[np.uint8]) -> str:
+    return "data:image/png;base64," + base64.b64encode(encode_png(picture)).decode("ascii")
