@@ -28,11 +28,12 @@ MIN_SPAN: Final = 32.0
 """Grey levels from the 1st to the 99th percentile. Radiographs: at least 85. A constant with faint noise: 3."""
 
 MAX_CHROMA: Final = 12.0
-"""See ``GreyImage.chroma``. Radiographs: 0.0, also those stored as RGB. 14 colour photographs: 24 to 113."""
+"""See ``GreyImage.chroma``. Radiographs: 0.0, also those stored as RGB. Eleven colour photographs (samples of
+scikit-learn, scikit-image and matplotlib): 28 to 113."""
 
 MIN_GREY_LEVELS: Final = 24.0
-"""Effective number of grey levels, 2 to the entropy of the histogram. Radiographs: at least 61. Charts, text pages,
-silhouettes and logos: 2 to 16."""
+"""Effective number of grey levels, 2 to the entropy of the histogram. Radiographs: at least 61. Charts,
+silhouettes and checkerboards: 3 to 10."""
 
 MAX_WHITE: Final = 0.4
 """Share of pixels at 248 or more. Radiographs: at most 0.10. Text pages: 0.59 to 0.67."""

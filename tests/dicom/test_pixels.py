@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydicom import uid
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels import apply_modality_lut, apply_voi_lut, apply_windowing
 
 from phantom import chest_phantom, colour_photo, dicom_bytes, dicom_dataset
@@ -310,6 +311,15 @@ class TestRefusals:
         data = dicom_bytes(dicom_dataset(CHEST), syntax)
         with pytest.raises(UnreadableInputError, match=r"x\.dcm: damaged or cut short DICOM file"):
             read_image(data[: int(len(data) * kept)], name="x.dcm")
+
+    @pytest.mark.parametrize("syntax", [uid.RLELossless, uid.JPEG2000Lossless, uid.JPEGBaseline8Bit])
+    @pytest.mark.parametrize("kept", [0.2, 0.9])
+    def test_codestream_cut_short_in_a_whole_file(self, syntax: str, kept: float) -> None:
+        dataset = pydicom.dcmread(BytesIO(dicom_bytes(dicom_dataset(CHEST), syntax)))
+        frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
+        dataset.PixelData = encapsulate([frame[: int(len(frame) * kept)]])
+        with pytest.raises(UnreadableInputError, match="damaged or cut short DICOM file"):
+            read_image(saved(dataset))
 
     @pytest.mark.parametrize("syntax", [uid.ExplicitVRLittleEndian, uid.RLELossless, uid.JPEGBaseline8Bit])
     def test_random_damage_never_escapes_as_another_error(self, syntax: str) -> None:

@@ -1,7 +1,8 @@
-"""The size that a compressed image itself claims, read before it is decoded.
+"""What a compressed image itself says, read before it is decoded.
 
-A decoder allocates what the codestream says, not what Rows and Columns say, so a small header around a huge codestream
-would fill the memory.
+A decoder allocates what the codestream says, not what Rows and Columns say, so a small header around a huge
+codestream would fill the memory; and libjpeg fills up a codestream that stops too early with grey, without a
+word.
 """
 
 from __future__ import annotations
@@ -27,6 +28,11 @@ def codestream_size(frame: bytes) -> tuple[int, int] | None:
         return None
     x1, y1, x0, y0 = struct.unpack_from(">4I", frame, start + 8)
     return x1 - x0, y1 - y0
+
+
+def is_cut_short(frame: bytes) -> bool:
+    """Tell whether a JPEG or JPEG-LS codestream lacks its end marker; a few bytes of padding may follow it."""
+    return frame.startswith(b"\xff\xd8") and b"\xff\xd9" not in frame[-64:]
 
 
 def _jpeg_size(frame: bytes) -> tuple[int, int] | None:

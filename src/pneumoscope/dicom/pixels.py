@@ -34,7 +34,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from pneumoscope.dicom.codestream import codestream_size
+from pneumoscope.dicom.codestream import codestream_size, is_cut_short
 from pneumoscope.dicom.lut import LookupTable, apply_window
 from pneumoscope.errors import RefusedInputError, UnreadableInputError
 from pneumoscope.images import GreyImage, ImageFormat, check_size, grey_and_chroma
@@ -145,7 +145,10 @@ def _check_header(dataset: FileDataset, name: str) -> None:
             "1 or 3 samples of 8 or 16 bits are read"
         )
     if syntax.is_encapsulated:
-        claimed = codestream_size(next(generate_frames(dataset.PixelData, number_of_frames=1)))
+        frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
+        if is_cut_short(frame):
+            raise EOFError("its compressed image stops too early")
+        claimed = codestream_size(frame)
         if claimed is not None and claimed != (dataset.Columns, dataset.Rows):
             raise ValueError(
                 f"its header says {dataset.Columns} x {dataset.Rows} pixels, its image {claimed[0]} x {claimed[1]}"
