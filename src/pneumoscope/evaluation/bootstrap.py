@@ -38,9 +38,12 @@ class Resampling:
     counts: NDArray[np.int32]
 
     @classmethod
-    def draw(cls, patients: Sequence[str] | None, images: int, *, draws: int = DRAWS, seed: int = 0) -> Resampling:
-        """Draw patients; without keys each image is its own patient."""
-        keys = np.arange(images) if patients is None else np.asarray(patients)
+    def draw(
+        cls, patients: Sequence[str | None] | None, images: int, *, draws: int = DRAWS, seed: int = 0
+    ) -> Resampling:
+        """Draw patients; an image without a key is a patient of its own."""
+        known = patients if patients is not None else [None] * images
+        keys = np.asarray([f"image {row}" if key is None else f"patient {key}" for row, key in enumerate(known)])
         cluster = np.unique(keys, return_inverse=True)[1]
         total = int(cluster.max()) + 1
         generator = np.random.default_rng(seed)

@@ -165,7 +165,7 @@ def three_class(table: PredictionTable) -> ThreeClassResult | None:
         return None
     truth = np.asarray([SUBTYPE_NAMES.index(subtype) if subtype else -1 for subtype in table.subtypes])
     known = truth >= 0
-    usable = known & np.isfinite(table.subtype_probabilities).all(axis=1)
+    usable = known & table.judged & np.isfinite(table.subtype_probabilities).all(axis=1)
     if not usable.any():
         return None
     answers = table.subtype_probabilities[usable].argmax(axis=1)

@@ -15,6 +15,7 @@ from pneumoscope.evaluation.predictions import LABEL_NAMES
 from pneumoscope.evaluation.report import REFUSAL_RULE, EvaluationReport
 
 ERRORS_SHOWN: Final = 12
+ABBREVIATIONS: Final = frozenset({"npv", "f1", "mcc", "auc", "ece"})
 
 CAPTIONS: Final[Mapping[str, str]] = {
     "confusion_matrix.png": "Confusion matrix with the share of each row",
@@ -69,7 +70,7 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(figure=_number, percent=_percent, interval=_interval)
+    environment.filters.update(figure=_number, percent=_percent, interval=_interval, title_of=title_of)
     page: str = environment.get_template("report.html.j2").render(
         notice=RESEARCH_USE_ONLY,
         refusal_rule=REFUSAL_RULE,
@@ -110,6 +111,11 @@ def confident_errors(
             )
         )
     return errors
+
+
+def title_of(metric: str) -> str:
+    """A metric's name as people write it: ``balanced accuracy``, ``AUC``."""
+    return metric.upper() if metric in ABBREVIATIONS else metric.replace("_", " ")
 
 
 def _data_uri(png: bytes) -> str:

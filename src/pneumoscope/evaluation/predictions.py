@@ -44,7 +44,8 @@ class PredictionTable:
         subtypes: the true subtype of each image (one of :data:`SUBTYPE_NAMES`) or ``None`` where unknown.
         subtype_probabilities: ``float64 [N, 3]`` in the order of :data:`SUBTYPE_NAMES`, NaN rows where the
             status is not ``ok``; ``None`` where the model does not tell subtypes.
-        patients: N patient keys; ``None`` where unknown, then each image counts as its own patient.
+        patients: N patient keys; ``None`` for an image whose patient is unknown, which then counts as a
+            patient of its own, or ``None`` for all.
         sha256: N hashes of the image files (``None`` for one that could not be read), or ``None``.
         threshold: the threshold that the source of the table decided with, where it says.
 
@@ -60,7 +61,7 @@ class PredictionTable:
     typicality: NDArray[np.float64] | None = None
     subtypes: tuple[str | None, ...] | None = None
     subtype_probabilities: NDArray[np.float64] | None = None
-    patients: tuple[str, ...] | None = None
+    patients: tuple[str | None, ...] | None = None
     sha256: tuple[str | None, ...] | None = None
     threshold: float | None = None
 
@@ -114,7 +115,7 @@ class PredictionTable:
         probabilities: NDArray[np.floating] | Sequence[float],
         *,
         paths: Sequence[str] | None = None,
-        patients: Sequence[str] | None = None,
+        patients: Sequence[str | None] | None = None,
         subtypes: Sequence[str | None] | None = None,
         subtype_probabilities: NDArray[np.floating] | None = None,
     ) -> PredictionTable:
@@ -124,7 +125,7 @@ class PredictionTable:
             labels: ``[N]``, 0 or 1.
             probabilities: ``[N]``, 0..1, none missing.
             paths: N names; the row numbers where absent.
-            patients: N patient keys.
+            patients: N patient keys, ``None`` where unknown.
             subtypes: N true subtypes.
             subtype_probabilities: ``[N, 3]``.
         """
@@ -176,7 +177,7 @@ class PredictionTable:
             "" if self.typicality is None else _cell(self.typicality[row]),
             self.statuses[row].value,
             _cell(threshold),
-            "" if self.patients is None else self.patients[row],
+            "" if self.patients is None else self.patients[row] or "",
             "" if self.subtypes is None else self.subtypes[row] or "",
             *(_cell(p) for p in subtypes),
             "" if self.sha256 is None else self.sha256[row] or "",
@@ -224,8 +225,6 @@ class _Reader:
         patients = self._texts("patient")
         subtypes = self._texts("subtype")
         sha256 = self._texts("sha256")
-        if any(patients) and not all(patients):
-            raise DataError(f"{self._where(patients.index(''))}: no patient, while other rows have one")
         try:
             table = PredictionTable(
                 paths=tuple(self._texts("path")),
@@ -235,7 +234,7 @@ class _Reader:
                 typicality=None if np.isnan(typicality).all() else typicality,
                 subtypes=tuple(text or None for text in subtypes) if any(subtypes) else None,
                 subtype_probabilities=None if np.isnan(p_subtypes).all() else p_subtypes,
-                patients=tuple(patients) if any(patients) else None,
+                patients=tuple(text or None for text in patients) if any(patients) else None,
                 sha256=tuple(text or None for text in sha256) if any(sha256) else None,
                 threshold=self._threshold(probabilities),
             )

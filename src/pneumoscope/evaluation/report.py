@@ -227,6 +227,7 @@ def assemble(
             "interval": "percentile",
             "clusters": int(resampling.counts.shape[1]),
             "clustered_by": "patient" if table.patients is not None else "image (no patient keys were given)",
+            "images_without_patient": len(table) if table.patients is None else table.patients.count(None),
         },
         command=command,
         versions=_versions(),

@@ -1,0 +1,267 @@
+"""``pneumoscope evaluate``: measure a model, or a table of predictions, on labelled images."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from pneumoscope.cli.main import FAILED
+from pneumoscope.cli.opening import FILE, model_option, open_model, operating_point_option
+from pneumoscope.contract import RESEARCH_USE_ONLY
+from pneumoscope.errors import UsageError
+from pneumoscope.evaluation.compare import Rival
+from pneumoscope.evaluation.evaluate import evaluate_predictions
+from pneumoscope.evaluation.predictions import LABEL_NAMES, SUBTYPE_NAMES, PredictionTable
+
+if TYPE_CHECKING:
+    from pneumoscope.data.layout import LabelledImage
+    from pneumoscope.data.splits import ManifestRow
+    from pneumoscope.evaluation.report import EvaluationReport
+    from pneumoscope.model import Model
+    from pneumoscope.prediction import Prediction
+
+DEFAULT_THRESHOLD: Final = 0.5
+"""For a table of predictions that does not say what it was decided with."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Predictions and what made them.
+
+    Attributes:
+        table: the predictions.
+        threshold: that they are decided with.
+        operating_point: its name.
+        operating_points: all thresholds that are known by name.
+        model_info: what names the model.
+        model: to draw heatmaps with; ``None`` for a table from elsewhere.
+    """
+
+    table: PredictionTable
+    threshold: float
+    operating_point: str
+    operating_points: Mapping[str, float]
+    model_info: Mapping[str, Any]
+    model: Model | None = None
+
+
+@click.command()
+@click.option("--data", "data_dir", type=click.Path(path_type=Path), metavar="DIR", help="Labelled images.")
+@click.option("--split", metavar="NAME", help="Folder of DIR that holds NORMAL and PNEUMONIA, or role of the manifest.")
+@click.option("--manifest", type=FILE, metavar="FILE", help="Take the images from this manifest of DIR.")
+@model_option
+@operating_point_option
+@click.option(
+    "--predictions", type=FILE, metavar="FILE", help="Judge this CSV (path, label, probability, ...) instead."
+)
+@click.option("--threshold", type=click.FloatRange(0, 1), help="Decide the predictions from this probability on.")
+@click.option(
+    "--compare", "other", type=FILE, metavar="MODEL_B", help="Compare with this model, or CSV of predictions."
+)
+@click.option("--run", "run", type=click.Path(exists=True, path_type=Path), metavar="RUN", help="Show its training.")
+@click.option("--no-images", is_flag=True, help="Show no radiographs on the page.")
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Images judged at the same time.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, metavar="DIR")
+@click.pass_context
+def evaluate(
+    ctx: click.Context,
+    data_dir: Path | None,
+    split: str | None,
+    manifest: Path | None,
+    model_file: Path | None,
+    operating_point: str | None,
+    predictions: Path | None,
+    threshold: float | None,
+    other: Path | None,
+    run: Path | None,
+    no_images: bool,
+    jobs: int,
+    seed: int,
+    out: Path,
+) -> None:
+    """Measure a model on labelled images, with intervals.
+
+    Writes report.json, predictions.csv, the pictures and index.html, one self-contained page that shows it all.
+    The exit status is 1 if an image was refused or could not be read; such images count as errors and are listed.
+    """
+    _check_usage(data_dir, manifest, predictions, model_file, operating_point, threshold)
+    labelled = [] if data_dir is None else _labelled(data_dir, split, manifest)
+    if predictions is not None:
+        judged = _from_csv(predictions, threshold)
+    else:
+        judged = _judge(open_model(model_file, operating_point), labelled, operating_point, jobs)
+    rival = None if other is None else _rival(other, labelled, operating_point, jobs)
+    report = evaluate_predictions(
+        judged.table,
+        threshold=judged.threshold,
+        operating_points=judged.operating_points,
+        split=split or _default_split(data_dir, manifest, predictions),
+        model_info=judged.model_info,
+        out=out,
+        command=_command_line(ctx),
+        operating_point=judged.operating_point,
+        render_error=None if no_images or judged.model is None else _renderer(judged.model),
+        rival=rival,
+        training_log=None if run is None else run / "log.csv" if run.is_dir() else run,
+        seed=seed,
+    )
+    click.echo(summary(report))
+    click.echo(f"report  {out / 'index.html'}")
+    click.echo(RESEARCH_USE_ONLY)
+    if not report.table.judged.all():
+        ctx.exit(FAILED)
+
+
+def summary(report: EvaluationReport) -> str:
+    """The main figures with their 95 % intervals, a line each, and who was refused."""
+    lines = [f"{report.split}: {len(report.table)} images at {report.threshold:.3f} ({report.operating_point})"]
+    for metric, result in report.metrics.items():
+        if result.value is None:
+            lines.append(f"{metric:<18}  undefined: {result.undefined['value']}")
+            continue
+        interval = "" if result.ci95 is None else f"  ({result.ci95[0]:.4f} to {result.ci95[1]:.4f})"
+        lines.append(f"{metric:<18}  {result.value:.4f}{interval}")
+    refused = int((~report.table.judged).sum())
+    if refused:
+        lines.append(f"{refused} refused or unreadable, counted as errors and listed in report.json")
+    return "\n".join(lines)
+
+
+def _check_usage(
+    data_dir: Path | None,
+    manifest: Path | None,
+    predictions: Path | None,
+    model_file: Path | None,
+    operating_point: str | None,
+    threshold: float | None,
+) -> None:
+    if (data_dir is None) == (predictions is None):
+        raise UsageError("give either --data DIR or --predictions FILE")
+    if manifest is not None and data_dir is None:
+        raise UsageError("--manifest lists images of a folder: give --data DIR with it")
+    if predictions is not None and (model_file is not None or operating_point is not None):
+        raise UsageError("--predictions are judged as they are: leave out --model and --operating-point")
+    if predictions is None and threshold is not None:
+        raise UsageError("--threshold belongs to --predictions; a model is used at its --operating-point")
+
+
+def _default_split(data_dir: Path | None, manifest: Path | None, predictions: Path | None) -> str:
+    source = manifest or predictions or data_dir
+    assert source is not None  # _check_usage
+    return source.stem
+
+
+def _labelled(data_dir: Path, split: str | None, manifest: Path | None) -> list[LabelledImage] | list[ManifestRow]:
+    if manifest is None:
+        from pneumoscope.data.layout import find_images
+
+        return find_images(data_dir, split)
+    from pneumoscope.data.manifest import read_manifest
+
+    rows = read_manifest(manifest, data_dir)
+    chosen = [row for row in rows if split is None or row.role == split]
+    if not chosen:
+        raise UsageError(f"{manifest}: no image has the role '{split}'; it has {', '.join({r.role for r in rows})}")
+    return chosen
+
+
+def _judge(
+    model: Model, images: list[LabelledImage] | list[ManifestRow], operating_point: str | None, jobs: int
+) -> Judged:
+    name, point = model.contract.operating_point(operating_point)
+    predictions = model.predict_many([image.path for image in images], jobs=jobs, operating_point=operating_point)
+    table = tabulate(images, _with_progress(predictions, len(images)))
+    thresholds = {key: value.threshold for key, value in model.contract.operating_points.items()}
+    info = {"name": model.info.name, "version": model.info.version, "sha256": model.info.sha256}
+    return Judged(table, point.threshold, name, thresholds, info, model)
+
+
+def tabulate(images: list[LabelledImage] | list[ManifestRow], predictions: Iterable[Prediction]) -> PredictionTable:
+    """Labels and predictions side by side, both in the same order."""
+    import numpy as np
+
+    nan = float("nan")
+    # Heatmaps are dropped as they come: those of a whole split would fill the memory.
+    records = [replace(prediction, heatmap=None) for prediction in predictions]
+    told = any(record.subtype is not None for record in records)
+    return PredictionTable(
+        paths=tuple(str(image.path) for image in images),
+        labels=np.array([LABEL_NAMES.index(image.label) for image in images], dtype=np.int64),
+        probabilities=np.array([nan if r.probability is None else r.probability for r in records]),
+        statuses=tuple(record.status for record in records),
+        typicality=np.array([nan if r.typicality is None else r.typicality for r in records]),
+        subtypes=tuple(image.subtype for image in images),
+        subtype_probabilities=(
+            np.array([[(r.subtype or {}).get(name, nan) for name in SUBTYPE_NAMES] for r in records]) if told else None
+        ),
+        patients=tuple(image.patient if getattr(image, "patient_known", True) else None for image in images),
+        sha256=tuple(record.sha256 for record in records),
+    )
+
+
+def _from_csv(file: Path, threshold: float | None) -> Judged:
+    table = PredictionTable.read_csv(file)
+    if threshold is not None:
+        name = "given"
+    elif table.threshold is not None:
+        threshold, name = table.threshold, "as decided in the table"
+    else:
+        threshold, name = DEFAULT_THRESHOLD, "default"
+        click.echo(f"{file}: says no threshold; {DEFAULT_THRESHOLD} is taken, --threshold changes it", err=True)
+    return Judged(table, threshold, name, {}, {"name": file.name})
+
+
+def _rival(
+    file: Path, images: list[LabelledImage] | list[ManifestRow], operating_point: str | None, jobs: int
+) -> Rival:
+    if file.suffix.lower() == ".csv":
+        other = _from_csv(file, None)
+    elif images:
+        # Where the second model lacks the operating point, its default is the fair one to take.
+        model = open_model(file)
+        known = operating_point if operating_point in model.contract.operating_points else None
+        other = _judge(model, images, known, jobs)
+    else:
+        raise UsageError("--predictions can be compared with a CSV of predictions; with a model, give --data DIR")
+    return Rival(other.table, other.threshold, other.operating_point, other.model_info)
+
+
+def _with_progress(predictions: Iterable[Prediction], total: int) -> Iterable[Prediction]:
+    if not sys.stderr.isatty():
+        return predictions
+    from tqdm import tqdm
+
+    bar: Iterable[Prediction] = tqdm(predictions, total=total, unit="image", file=sys.stderr)
+    return bar
+
+
+def _renderer(model: Model) -> Callable[[str], bytes | None]:
+    """Draws an image with the model's heatmap."""
+    from pneumoscope.explain.panel import SIDE, panel, panel_png
+    from pneumoscope.images import read_image
+
+    def render(path: str) -> bytes | None:
+        image = read_image(Path(path), target=SIDE)
+        prediction = model.predict_image(image, path=path)
+        return panel_png(panel(prediction, image, prediction.heatmap, title=Path(path).name), prediction)
+
+    return render
+
+
+def _command_line(ctx: click.Context) -> str:
+    """The command as it can be typed again."""
+    words = ["pneumoscope", "evaluate"]
+    for parameter in ctx.command.params:
+        value = ctx.params.get(parameter.name or "")
+        given = ctx.get_parameter_source(parameter.name or "") is click.core.ParameterSource.COMMANDLINE
+        if given and isinstance(parameter, click.Option):
+            words.append(parameter.opts[-1])
+            words += [] if parameter.is_flag else [str(value)]
+    return shlex.join(words)
