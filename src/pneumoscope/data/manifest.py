@@ -56,12 +56,13 @@ def write_manifest(file: Path, rows: Sequence[ManifestRow], data_dir: Path | Non
     temporary = file.with_name(f".writing-{os.getpid()}-{file.name}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(file)
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(file)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise DataError(f"{file}: could not be written ({error.strerror or error})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_manifest(file: Path, data_dir: Path | None = None) -> list[ManifestRow]:

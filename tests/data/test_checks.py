@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import phantom
+from data_helpers import Write, cloud
+from pneumoscope.data.checks import check_files, check_folder
+from pneumoscope.data.splits import assign_roles
+from pneumoscope.errors import DataError
+
+
+def test_a_sound_folder_passes_with_its_hashes(data_dir: Path) -> None:
+    checked = check_folder(data_dir, ["train", "val"], pooled=False)
+    assert len(checked.images) == 28
+    assert checked.notes == ()
+    expected = [hashlib.sha256(image.path.read_bytes()).hexdigest() for image in checked.images]
+    assert list(checked.hashes) == expected
+
+
+def test_every_fault_is_named_and_counted_in_one_message(data_dir: Path, write: Write) -> None:
+    write("train/NORMAL/IM-0013-0001.png", data=b"")
+    write("train/NORMAL/IM-0014-0001.png", data=phantom.encode(cloud(7))[:300])
+    twin = phantom.encode(cloud(77))
+    write("train/NORMAL/IM-0015-0001.png", data=twin)
+    write("train/PNEUMONIA/person15_virus_1.png", data=twin)
+    write("val/PNEUMONIA/person3_bacteria_9.png")
+    for file in (data_dir / "val" / "NORMAL").iterdir():
+        file.unlink()
+    with pytest.raises(DataError) as caught:
+        check_folder(data_dir, ["train", "val", "test"], pooled=False)
+    text = str(caught.value)
+    assert "has no split 'test'" in text
+    assert "NORMAL: holds no images" in text
+    assert "2 cannot be read" in text
+    assert "IM-0013-0001.png: empty" in text
+    assert "IM-0014-0001.png: damaged or cut short" in text
+    assert "1 groups of byte-identical files are under both labels" in text
+    assert "IM-0015-0001.png = " in text
+    assert "1 patients are in more than one split:\n    person3: 1 in train, 1 in val" in text
+
+
+def test_pooled_splits_may_share_a_patient_and_bytes(data_dir: Path, write: Write) -> None:
+    write("val/PNEUMONIA/person3_virus_9.png", data=(data_dir / "train/PNEUMONIA/person3_virus_3.png").read_bytes())
+    assert len(check_folder(data_dir, ["train", "val"]).images) == 29
+    with pytest.raises(DataError, match="1 groups of byte-identical files are in more than one split"):
+        check_folder(data_dir, ["train", "val"], pooled=False)
+
+
+def test_left_out_files_are_noted(data_dir: Path, write: Write) -> None:
+    write("train/NORMAL/notes.txt", data=b"x")
+    assert "notes.txt" in check_folder(data_dir, "train").notes[0]
+
+
+def test_a_manifest_is_held_against_its_files(data_dir: Path) -> None:
+    checked = check_folder(data_dir, "train")
+    rows = assign_roles(checked.images, folds=3, hashes=checked.hashes)
+    check_files(rows)
+    rows[0].path.unlink()
+    rows[1] = replace(rows[1], sha256="0" * 64)
+    with pytest.raises(DataError) as caught:
+        check_files(rows)
+    assert "1 cannot be read:" in str(caught.value)
+    assert f"{rows[0].path}: no such file" in str(caught.value)
+    assert f"1 have other bytes than the manifest says:\n    {rows[1].path}" in str(caught.value)
