@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pytest
@@ -68,10 +69,17 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up is part of these tests."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @pytest.fixture
 def site() -> Iterator[Site]:
     served = Site()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("SiteHandler", (Handler,), {"site": served}))
+    server = Server(("127.0.0.1", 0), type("SiteHandler", (Handler,), {"site": served}))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     served.url = f"http://127.0.0.1:{server.server_address[1]}/archive.zip"
@@ -119,20 +127,26 @@ def test_a_second_run_goes_on_where_the_first_gave_up(site: Site, target: Path) 
     assert site.requests[-1] == ("bytes=700000-", '"v1"')
 
 
-def test_an_interrupted_run_keeps_what_it_has(site: Site, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Interrupting:
-        """A progress bar during which the user presses Ctrl-C."""
+def bar_that_raises(error: BaseException) -> type:
+    """A progress bar, moved after each chunk, in place of which something happens to the transfer."""
 
+    class Bar:
         def __init__(self, **options: Any) -> None: ...
-        def __enter__(self) -> Interrupting:
+
+        def __enter__(self) -> Self:
             return self
 
         def __exit__(self, *error: object) -> None: ...
-        def update(self, count: int) -> None:
-            raise KeyboardInterrupt
 
+        def update(self, count: int) -> None:
+            raise error
+
+    return Bar
+
+
+def test_an_interrupted_run_keeps_what_it_has(site: Site, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(room, "tqdm", Interrupting)
+        patched.setattr(room, "tqdm", bar_that_raises(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             get(site, target)
     part = target.with_name("archive.zip.part")
@@ -233,27 +247,16 @@ class Usage(NamedTuple):
 def test_too_little_space_is_said_before_the_transfer(
     site: Site, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room.shutil, "disk_usage", lambda _: Usage(10**9, 10**9 - 65_000_000, 65_000_000))
+    monkeypatch.setattr(room.shutil, "disk_usage", lambda _: Usage(10**9, 0, (64 << 20) + 1_000_000))
     site.content = bytes(4_000_000)
-    with pytest.raises(DataError, match="0.00 GB are free, 0.00 GB are needed; free some space"):
+    with pytest.raises(DataError, match="1 MB are free, 4 MB are needed; free some space"):
         get(site, target)
     assert not target.with_name("archive.zip.part").exists()
 
 
 def test_a_disk_that_fills_up_keeps_what_arrived(site: Site, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Full:
-        """A progress bar, in place of which the disk is full after the first chunk."""
-
-        def __init__(self, **options: Any) -> None: ...
-        def __enter__(self) -> Full:
-            return self
-
-        def __exit__(self, *error: object) -> None: ...
-        def update(self, count: int) -> None:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
     with monkeypatch.context() as patched:
-        patched.setattr(room, "tqdm", Full)
+        patched.setattr(room, "tqdm", bar_that_raises(OSError(errno.ENOSPC, "No space left on device")))
         with pytest.raises(DataError, match=r"the disk is full; \d+ bytes are kept"):
             get(site, target)
     assert len(site.requests) == 1

@@ -188,7 +188,7 @@ def _check_disk(what: Download, part: Path, answer: _Answer) -> None:
     free = free_bytes(part.parent)
     if missing > free:
         raise DataError(
-            f"{part.parent}: {max(free, 0) / 1e9:.2f} GB are free, {missing / 1e9:.2f} GB are needed; "
+            f"{part.parent}: {max(free, 0) / 1e6:,.0f} MB are free, {missing / 1e6:,.0f} MB are needed; "
             "free some space or give another --out"
         )
 

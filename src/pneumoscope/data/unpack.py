@@ -140,7 +140,7 @@ def _check_space(needed: int, out: Path) -> None:
     free = free_bytes(out)
     if needed > free:
         raise DataError(
-            f"{out}: {max(free, 0) / 1e9:.2f} GB are free, {needed / 1e9:.2f} GB are needed to unpack; "
+            f"{out}: {max(free, 0) / 1e6:,.0f} MB are free, {needed / 1e6:,.0f} MB are needed to unpack; "
             "free some space or give another --out"
         )
 
