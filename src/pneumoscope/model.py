@@ -165,6 +165,7 @@ class Model:
                 reasons = (
                     "does not look like a frontal chest radiograph "
                     f"(typicality {outputs.typicality:.2f}, at least {self.contract.typicality_limit:.2f} needed)",
+                    *image.notes,
                 )
         if outputs is None or reasons:
             return Prediction(

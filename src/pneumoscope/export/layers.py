@@ -53,9 +53,10 @@ def pneumonia_of_three(logits: Any) -> tuple[Any, Any]:
 
 
 def _normalised(weighted: Any) -> Any:
-    """ReLU over the sum of maps, then 0..1 within the image: ``[N, h, w]``."""
+    """ReLU over the sum of maps, then 0..1 within the image: ``[N, h, w]``. Without positive evidence, zeros."""
     heat = ops.relu(weighted)
-    return heat / (ops.max(heat, axis=(1, 2), keepdims=True) + 1e-6)
+    peak = ops.max(heat, axis=(1, 2), keepdims=True)
+    return heat / (peak + ops.cast(peak <= 0, "float32"))
 
 
 @_package

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,10 @@ def convert(graph: keras.Model, quantization: Quantization, representative: Sequ
     pixels = keras.Input(batch_shape=(1, *graph.input_shape[1:]), dtype="uint8", name="pixels")
     converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(pixels, graph(pixels)))
     _SETTINGS[quantization](converter, representative, tf)
-    flatbuffer: bytes = converter.convert()
+    with warnings.catch_warnings():
+        # The converter warns of the uint8 input, which is not quantised, and of its own internals.
+        warnings.simplefilter("ignore")
+        flatbuffer: bytes = converter.convert()
     return flatbuffer
 
 
@@ -73,8 +77,6 @@ _SETTINGS: dict[Quantization, Callable[[Any, Sequence[NDArray[np.uint8]], Any], 
 
 def save_keras(graph: keras.Model, folder: Path, name: str) -> list[Path]:
     """Save a complete graph as ``NAME.keras`` and ``NAME.h5``; both load back with ``pneumoscope`` imported."""
-    import warnings
-
     files = [folder / f"{name}.keras", folder / f"{name}.h5"]
     with warnings.catch_warnings():
         # Keras calls HDF5 a legacy format; it is asked for by name here.

@@ -1,0 +1,46 @@
+# One command for everything a contributor does. Each target sets up what it needs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCKS := requirements
+
+.PHONY: demo test check format lock clean
+
+demo: $(VENV)/.demo  ## judge real radiographs and show where the model looked
+	$(BIN)/pneumoscope demo --out demo
+
+test: check  ## every test
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev  ## formatter, linter, types, import layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev  ## format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(VENV)/.dev  ## resolve the locked dependencies anew
+	$(PIP) uv
+	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-annotate --extra demo pyproject.toml -o $(LOCKS)/demo.txt
+	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-annotate --group dev --all-extras pyproject.toml -o $(LOCKS)/dev.txt
+
+clean:
+	rm -rf $(VENV) demo dist .mypy_cache .ruff_cache .pytest_cache
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --upgrade pip
+
+$(VENV)/.demo: $(LOCKS)/demo.txt | $(BIN)/python
+	$(PIP) -r $(LOCKS)/demo.txt
+	$(PIP) --no-deps --editable .
+	touch $@
+
+$(VENV)/.dev: $(LOCKS)/dev.txt | $(BIN)/python
+	$(PIP) -r $(LOCKS)/dev.txt
+	$(PIP) --no-deps --editable .
+	touch $@ $(VENV)/.demo

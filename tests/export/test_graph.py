@@ -1,0 +1,156 @@
+"""The in-graph heatmap is Grad-CAM by automatic differentiation; the rest of the graph is what it says it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import phantom
+import pytest
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from pneumoscope.contract import Quantization
+from pneumoscope.errors import ExportError
+from pneumoscope.export.fitting import embed, fit_calibration
+from pneumoscope.export.graph import Calibration, assemble
+from pneumoscope.export.litert import convert, save_keras
+from pneumoscope.images import read_image
+from pneumoscope.preprocess import shrink
+from pneumoscope.runtime import LiteRTRuntime
+from pneumoscope.training.fit import pneumonia_logit
+from pneumoscope.training.networks import NETWORKS, build_network
+from pneumoscope.training.typicality import fit_typicality
+
+pytestmark = pytest.mark.slow
+
+CLASSES = {"pneumonet": 3, "seed-cnn": 2}
+
+
+@pytest.fixture(scope="module")
+def pixels() -> NDArray[np.uint8]:
+    """Six chests, ``uint8 [6, 224, 224]``: real ones where they are there, else phantoms."""
+    import os
+
+    folder = Path(os.environ.get("PNEUMOSCOPE_DATA", "nowhere")) / "chest_xray_224" / "val"
+    files = sorted(folder.rglob("*.jpeg"))[::3][:6]
+    if files:
+        return np.stack([shrink(read_image(file).pixels, width=224, height=224) for file in files])
+    return np.stack([phantom.chest_phantom(224, seed, opacity=seed % 2) for seed in range(6)])
+
+
+@pytest.fixture(scope="module", params=sorted(NETWORKS))
+def network(request: pytest.FixtureRequest, pixels: NDArray[np.uint8]) -> keras.Model:
+    """A network with random weights whose batch statistics fit the images, so that no map is dead."""
+    keras.utils.set_random_seed(1)
+    built = build_network(request.param, classes=CLASSES[request.param])
+    for _ in range(40):
+        built(pixels[..., None].astype(np.float32), training=True)
+    return built
+
+
+@pytest.fixture(scope="module")
+def graph(network: keras.Model, pixels: NDArray[np.uint8]) -> keras.Model:
+    _, embeddings = embed(network, pixels)
+    # Six images span too little for a Gaussian; scattered copies of them span enough to compute with.
+    scatter = np.random.default_rng(0).normal(size=(100, *embeddings.shape)) * (embeddings.std(0) + 0.1)
+    cloud = (embeddings + scatter).reshape(-1, embeddings.shape[1]).astype(np.float32)
+    return assemble(network, Calibration(1.7, -0.3), fit_typicality(cloud, cloud))
+
+
+def reference_grad_cam(network: keras.Model, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Grad-CAM as in the paper: gradient of the pneumonia log odds at the maps, averaged, by TensorFlow."""
+    classifier, x = network.get_layer("classifier"), tf.constant(image[None, ..., None], tf.float32)
+    maps = network(x)["maps"]
+    with tf.GradientTape() as tape:
+        tape.watch(maps)
+        if network.name == "seed-cnn":
+            hidden = network.get_layer("hidden")(tf.reshape(maps, (1, -1)))
+        else:
+            hidden = tf.reduce_mean(maps, axis=(1, 2))
+        logits = classifier(hidden)
+        sick = logits[:, 0] if logits.shape[-1] == 1 else tf.reduce_logsumexp(logits[:, 1:], 1) - logits[:, 0]
+    weights = tf.reduce_mean(tape.gradient(sick, maps), axis=(1, 2), keepdims=True)
+    heat = tf.nn.relu(tf.reduce_sum(maps * weights, -1))[0].numpy()
+    scaled: NDArray[np.float32] = heat / (heat.max() + 1e-12)
+    return scaled
+
+
+def test_parameter_counts() -> None:
+    assert build_network("seed-cnn", classes=2).count_params() == 11_169_409
+    assert build_network("pneumonet", classes=3).count_params() <= 1_500_000
+
+
+def test_heatmap_is_grad_cam(network: keras.Model, graph: keras.Model, pixels: NDArray[np.uint8]) -> None:
+    heatmaps = graph.predict_on_batch(pixels[..., None])["heatmap"]
+    seen = 0
+    for image, heatmap in zip(pixels, heatmaps, strict=True):
+        expected = reference_grad_cam(network, image)
+        seen += bool(expected.max() > 0.99)
+        np.testing.assert_allclose(heatmap, expected, atol=1e-3)
+    assert seen >= 2, "too few images with any positive evidence to compare"
+
+
+def test_probability_is_the_calibrated_softmax(
+    network: keras.Model, graph: keras.Model, pixels: NDArray[np.uint8]
+) -> None:
+    logits, _ = embed(network, pixels)
+    expected = 1 / (1 + np.exp(-(pneumonia_logit(logits) / 1.7 - 0.3)))
+    out = graph.predict_on_batch(pixels[..., None])
+    np.testing.assert_allclose(out["probability"][:, 0], expected, atol=1e-5)
+    if "subtype" in out:
+        np.testing.assert_allclose(out["subtype"].sum(1), 1, atol=1e-5)
+        within = np.exp(logits[:, 1] - np.logaddexp(logits[:, 1], logits[:, 2]))
+        np.testing.assert_allclose(out["subtype"][:, 1], expected * within, atol=1e-5)
+
+
+@pytest.mark.parametrize("quantization", list(Quantization))
+def test_litert_agrees_with_keras(graph: keras.Model, pixels: NDArray[np.uint8], quantization: Quantization) -> None:
+    runtime = LiteRTRuntime(convert(graph, quantization, list(pixels)))
+    expected = graph.predict_on_batch(pixels[..., None])
+    tolerance = {Quantization.FLOAT32: 1e-4, Quantization.FLOAT16: 1e-2}.get(quantization, 0.1)
+    for index, image in enumerate(pixels):
+        out = runtime.run(image)
+        assert out.probability == pytest.approx(float(expected["probability"][index, 0]), abs=tolerance)
+        if quantization is Quantization.FLOAT32:
+            np.testing.assert_allclose(out.heatmap, expected["heatmap"][index], atol=1e-3)
+            assert out.typicality == pytest.approx(float(expected["typicality"][index, 0]), abs=1e-3)
+
+
+def test_int8_needs_representative_images(graph: keras.Model) -> None:
+    with pytest.raises(ExportError, match="representative"):
+        convert(graph, Quantization.INT8)
+
+
+def test_keras_files_load_back_the_same(graph: keras.Model, pixels: NDArray[np.uint8], tmp_path: Path) -> None:
+    expected = graph.predict_on_batch(pixels[..., None])
+    files = save_keras(graph, tmp_path, "net")
+    assert [file.name for file in files] == ["net.keras", "net.h5"]
+    for file in files:
+        again: Any = keras.models.load_model(file, compile=False).predict_on_batch(pixels[..., None])
+        for name, values in expected.items():
+            np.testing.assert_allclose(again[name], values, atol=1e-6)
+
+
+def test_typicality_falls_with_distance() -> None:
+    rng = np.random.default_rng(0)
+    factors = rng.normal(size=(5, 80))
+    near = (rng.normal(size=(900, 5)) @ factors + 0.1 * rng.normal(size=(900, 80))).astype(np.float32)
+    held_out = (rng.normal(size=(400, 5)) @ factors + 0.1 * rng.normal(size=(400, 80))).astype(np.float32)
+    model = fit_typicality(near, held_out, refused=0.01)
+    far = held_out + 3 * rng.normal(size=held_out.shape).astype(np.float32)
+    assert (model.typicality(held_out) < 0.5).mean() == pytest.approx(0.01, abs=0.005)
+    assert (model.typicality(far) < 0.5).all()
+    further = [float(model.typicality(held_out[:1] + step).item()) for step in (0, 5, 50, 500)]
+    assert further == sorted(further, reverse=True)
+
+
+def test_calibration_finds_the_scale_it_was_given() -> None:
+    rng = np.random.default_rng(0)
+    true_logit = rng.normal(0, 3, 20_000)
+    positive = rng.random(20_000) < 1 / (1 + np.exp(-true_logit))
+    calibration = fit_calibration(2.5 * (true_logit + 1), positive)
+    assert calibration.temperature == pytest.approx(2.5, rel=0.05)
+    assert calibration.bias == pytest.approx(-1, abs=0.1)

@@ -1,0 +1,69 @@
+"""Augmentation: repeatable, off when it is off, and each step does what it says."""
+
+from __future__ import annotations
+
+import numpy as np
+import phantom
+import pytest
+
+from pneumoscope.training.augmentation import augment
+from pneumoscope.training.recipe import Augmentation, load_recipe
+
+CHEST = phantom.chest_phantom(224)
+
+
+def varied(seed: int = 0, **settings: float) -> np.ndarray:
+    return augment(CHEST, Augmentation(**settings), np.random.default_rng(seed))
+
+
+def test_all_off_changes_nothing() -> None:
+    assert np.array_equal(varied(), CHEST)
+
+
+def test_same_seed_same_picture_and_input_untouched() -> None:
+    settings, before = load_recipe("pneumonet").augmentation, CHEST.copy()
+    first, again, other = (augment(CHEST, settings, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert np.array_equal(CHEST, before)
+    assert first.shape == CHEST.shape
+    assert first.dtype == np.uint8
+
+
+def test_flip_is_a_mirror() -> None:
+    assert np.abs(varied(flip=1).astype(int) - CHEST[:, ::-1]).max() <= 1
+
+
+def test_invert_is_a_negative() -> None:
+    assert np.abs(varied(invert=1).astype(int) - (255 - CHEST.astype(int))).max() <= 1
+
+
+def test_borders_are_black_and_symmetric() -> None:
+    picture = varied(border=1)
+    black = (picture == 0).all(0)
+    width = int(black[: len(black) // 2].sum())
+    assert 2 <= width <= 0.12 * 224
+    assert black[:width].all()
+    assert black[-width:].all()
+
+
+def test_erasing_stays_in_an_upper_corner() -> None:
+    for seed in range(20):
+        rows, columns = np.nonzero(varied(seed, erase=1) != CHEST)
+        assert rows.max() < 0.22 * 224
+        assert columns.max() < 0.22 * 224 or columns.min() >= 0.78 * 224 - 1
+
+
+@pytest.mark.parametrize("name", ["gamma", "contrast", "brightness"])
+def test_photometry_keeps_the_order_of_grey_levels(name: str) -> None:
+    picture = varied(3, **{name: 0.5})
+    order = np.argsort(CHEST.ravel(), kind="stable")
+    assert not np.array_equal(picture, CHEST)
+    assert (np.diff(picture.ravel()[order].astype(int)) >= 0).all()
+
+
+def test_noise_and_blur_change_the_texture() -> None:
+    flat = np.full((64, 64), 128, np.uint8)
+    deviations = [augment(flat, Augmentation(noise=12), np.random.default_rng(seed)).std() for seed in range(8)]
+    assert 2 < max(deviations) <= 12.5
+    assert np.abs(np.diff(varied(blur=1).astype(float))).mean() < np.abs(np.diff(CHEST.astype(float))).mean()

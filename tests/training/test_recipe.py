@@ -1,0 +1,52 @@
+"""Recipes: the built-in ones load, wrong ones are named, shortened ones keep their stages."""
+
+from __future__ import annotations
+
+import pytest
+
+from pneumoscope.errors import TrainingError
+from pneumoscope.training.recipe import built_in_recipes, load_recipe, parse_recipe
+
+MINIMAL = 'name = "x"\nnetwork = "pneumonet"\n[[stages]]\nepochs = 3\nsize = 64\n[[stages]]\nepochs = 1\n'
+
+
+def test_every_built_in_recipe_loads() -> None:
+    assert set(built_in_recipes()) >= {"pneumonet", "seed-cnn"}
+    for name in built_in_recipes():
+        assert load_recipe(name).name == name
+
+
+def test_sizes_follow_the_stages() -> None:
+    recipe = parse_recipe(MINIMAL, "here")
+    assert [recipe.size_at(epoch) for epoch in range(5)] == [64, 64, 64, 224, 224]
+
+
+@pytest.mark.parametrize(("epochs", "stages"), [(1, [1]), (2, [2]), (4, [3, 1]), (8, [6, 2])])
+def test_shortening_keeps_the_order(epochs: int, stages: list[int]) -> None:
+    recipe = parse_recipe(MINIMAL, "here").with_epochs(epochs)
+    assert recipe.epochs == epochs
+    assert [stage.epochs for stage in recipe.stages] == stages
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name = ", "not a TOML file"),
+        ('name = "x"\nnetwork = "n"\n', "needs stages"),
+        (MINIMAL.replace("epochs = 3", "epochs = 0"), "needs stages of at least 1 epoch"),
+        ("colour = 1\n" + MINIMAL, "unknown keys colour"),
+        (MINIMAL.replace('name = "x"\n', ""), "name"),
+        ("classes = 4\n" + MINIMAL, "must be 2 or 3"),
+        (MINIMAL + "[augmentation]\nsparkle = 1\n", "unknown keys sparkle"),
+    ],
+)
+def test_wrong_recipes(text: str, message: str) -> None:
+    with pytest.raises(TrainingError, match=message):
+        parse_recipe(text, "here.toml")
+
+
+def test_unknown_names() -> None:
+    with pytest.raises(TrainingError, match="built in are"):
+        load_recipe("nothing")
+    with pytest.raises(TrainingError, match="no such recipe file"):
+        load_recipe("nothing.toml")

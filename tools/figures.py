@@ -1,0 +1,99 @@
+"""Writes every figure that README.md quotes from the JSON that commands wrote.
+
+    python tools/figures.py            rewrite the blocks between the markers
+    python tools/figures.py --check    fail if a block is not what the JSON says
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+REPORTS = ROOT / "reports"
+BENCHMARKS = ROOT / "benchmarks" / "results"
+
+_METRICS = {
+    "accuracy": "accuracy",
+    "auc": "AUC",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "ece": "calibration error (ECE)",
+}
+_VALIDATIONS = {"grouped": "random patients", "ordered": "time-ordered slice"}
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file."""
+    return json.loads(path.read_text("utf-8"))
+
+
+def table(header: list[str], lines: list[list[str]]) -> str:
+    """A Markdown table."""
+    return "\n".join("| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *lines))
+
+
+def with_interval(report: dict[str, Any], metric: str) -> str:
+    """A figure with its 95 % interval."""
+    value = report[metric]
+    interval = report["ci95"].get(metric) or report["ci95_bootstrap"].get(metric)
+    if value is None or interval is None:
+        return "undefined"
+    return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
+
+
+def model_figures() -> str:
+    """Every model under ``reports/`` on both validations."""
+    lines = []
+    for file in sorted(REPORTS.glob("*/validation-*.json")):
+        for role, report in read_json(file).items():
+            model = f"`{report['model']['name']}` ({report['model']['quantization']})"
+            name = f"{model}, {_VALIDATIONS[role]}, n = {report['n']}"
+            lines.append([name, *(with_interval(report, metric) for metric in _METRICS)])
+    return table(["model, validation", *_METRICS.values()], lines)
+
+
+def speed_figures() -> str:
+    """The benchmarks' headline ratios; each script says which figure that is."""
+    lines = []
+    for file in sorted(BENCHMARKS.glob("*.json")):
+        result = read_json(file)
+        lines.extend([line["what"], line["measured"], line["goal"]] for line in result["headline"])
+    return table(["benchmark", "measured", "goal"], lines)
+
+
+BLOCKS = {"models": model_figures, "speed": speed_figures}
+
+
+def rewritten(text: str) -> str:
+    """The text with every block between ``<!-- NAME -->`` and ``<!-- /NAME -->`` made anew."""
+    for name, make in BLOCKS.items():
+        begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        if begin not in text:
+            continue
+        before, _, rest = text.partition(begin)
+        _, _, after = rest.partition(end)
+        text = f"{before}{begin}{make()}\n{end}{after}"
+    return text
+
+
+def main(arguments: list[str]) -> int:
+    """Rewrite or check the documents."""
+    stale = []
+    for document in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        old = document.read_text("utf-8")
+        new = rewritten(old)
+        if new != old:
+            stale.append(document.name)
+            if "--check" not in arguments:
+                document.write_text(new, encoding="utf-8")
+    if stale and "--check" in arguments:
+        print(f"{', '.join(stale)}: figures differ from the JSON; run python tools/figures.py", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
