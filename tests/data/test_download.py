@@ -247,7 +247,7 @@ class Usage(NamedTuple):
 def test_too_little_space_is_said_before_the_transfer(
     site: Site, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room.shutil, "disk_usage", lambda _: Usage(10**9, 0, (64 << 20) + 1_000_000))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Usage(10**9, 0, (64 << 20) + 1_000_000))
     site.content = bytes(4_000_000)
     with pytest.raises(DataError, match="1 MB are free, 4 MB are needed; free some space"):
         get(site, target)

@@ -123,7 +123,7 @@ def test_an_interrupted_call_leaves_no_split_and_is_repeated(tmp_path: Path, mon
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(room.shutil, "copyfileobj", interrupted)
+        patched.setattr("shutil.copyfileobj", interrupted)
         unpack_zip(source, out)
     assert not (out / "train").exists()
     assert unpack_zip(source, out) == 4
@@ -137,7 +137,7 @@ def test_a_full_disk_before_and_while_unpacking(tmp_path: Path, monkeypatch: pyt
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(room.shutil, "copyfileobj", full)
+        patched.setattr("shutil.copyfileobj", full)
         with pytest.raises(DataError, match="the disk is full; nothing was kept"):
             unpack_zip(source, out)
     assert there(out) == []
