@@ -272,6 +272,8 @@ def _decode_with_pillow(
         _draft(image, target)
         image.load()
         upright = ImageOps.exif_transpose(image)
+    except Image.DecompressionBombError:  # Pillow looks at a GIF's first frame before our own check can
+        raise RefusedInputError(f"{name}: too large, at most {MAX_PIXELS // 10**6} megapixels are read") from None
     except _DAMAGED as error:
         raise UnreadableInputError(f"{name}: damaged or cut short {image_format.value} ({error})") from error
     grey, chroma = _to_grey(upright, dict(getattr(image, "tag_v2", {})), name)

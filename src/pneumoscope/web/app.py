@@ -34,7 +34,7 @@ def create_app(model: Model, settings: Settings | None = None) -> OpenAPI:
     app = OpenAPI(
         __name__,
         info=Info(title="Pneumoscope", version="1", description=f"{RESEARCH_USE_ONLY} {model.contract.intended_use}"),
-        security_schemes={"token": SecurityScheme(type="http", scheme="bearer")} if settings.token_hashes else None,
+        security_schemes={"token": SecurityScheme(type="http", scheme="bearer")} if settings.token_hashes else {},
         validation_error_status=422,
         validation_error_model=Unused,
         validation_error_callback=problems.for_validation_error,

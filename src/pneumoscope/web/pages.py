@@ -21,11 +21,11 @@ def install_pages(app: Flask, model: Model, settings: Settings) -> None:
     """Add ``/`` and ``/docs``."""
     shared: dict[str, Any] = {"notice": RESEARCH_USE_ONLY, "model": model, "settings": settings}
 
-    @app.get("/")
+    @app.route("/")
     def index() -> str:
         return render_template("index.html", max_mebibytes=settings.max_upload // MEBIBYTE, **shared)
 
-    @app.get("/docs")
+    @app.route("/docs")
     def docs() -> str:
         assert isinstance(app, OpenAPI)
         return render_template("docs.html", api=app.api_doc, **shared)

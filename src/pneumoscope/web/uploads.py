@@ -73,7 +73,8 @@ def take_uploads(request: Request, max_files: int) -> list[Upload]:
 
 def _from_form(request: Request, max_files: int) -> list[Upload]:
     files = request.files.getlist(FIELD)
-    others = sorted({*request.files, *request.form} - {FIELD})
+    # A part may come without a name, which werkzeug gives as None.
+    others = sorted({str(name or "") for name in (*request.files, *request.form)} - {FIELD})
     if others:
         names = ", ".join(repr(safe_name(name)[:40]) for name in others[:5])
         raise ProblemError("bad-request", f"form field {names}: only '{FIELD}' is known; send each image as '{FIELD}'")
