@@ -149,7 +149,7 @@ def test_the_page_and_the_json_hold_the_findings_and_no_path_of_this_machine(
     assert set(found) == {"notice", "pneumoscope"} | {field.name for field in dataclasses.fields(audit)}
     html = page.read_text("utf-8")
     assert "Research use only. Not a medical device." in html
-    assert "1 leaks would spoil an evaluation" in html
+    assert "Leaks that would spoil an evaluation: 1." in html
     assert "&lt;b&gt;odd&amp;.png" in html
     assert "<b>odd" not in html
     sources = re.findall(r'(?:src|href)="([^"]{0,30})', html)

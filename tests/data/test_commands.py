@@ -51,11 +51,11 @@ def test_split_writes_a_manifest_and_says_what_is_in_it(data_dir: Path, tmp_path
     assert result.exit_code == 0, result.output
     rows = read_manifest(out, data_dir)
     check_files(rows)
-    assert len(rows) == 29  # 28, less none; plus scan.png; the twin dropped, test left alone
+    assert len(rows) == 29  # 28 and scan.png; the twin dropped, test left alone
     assert not any("test" in row.path.parts[-3:] for row in rows)
     assert {row.fold for row in rows if row.role is Role.GROUPED} == {2}
     assert "From train, val; 1 byte-identical files dropped." in result.stderr
-    assert "1 names carry no patient" in result.stderr
+    assert "Names that carry no patient: 1;" in result.stderr
     for role in Role:
         count = sum(row.role is role for row in rows)
         assert f"{role}: {count} images of " in result.stderr

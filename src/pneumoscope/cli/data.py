@@ -15,7 +15,7 @@ import click
 from pneumoscope.contract import RESEARCH_USE_ONLY
 
 if TYPE_CHECKING:
-    from pneumoscope.data.audit import Audit
+    from pneumoscope.data.findings import Audit
     from pneumoscope.data.layout import Split
     from pneumoscope.data.splits import ManifestRow
 
@@ -166,7 +166,7 @@ def split(
         click.echo(note, err=True)
     unread = sum(not image.patient_known for image in checked.images)
     if unread:
-        click.echo(f"{unread} names carry no patient; each of these files counts as its own patient.", err=True)
+        click.echo(f"Names that carry no patient: {unread}; each of these files counts as its own patient.", err=True)
     click.echo("\n".join(_split_report(rows, len(dropped), chosen)), err=True)
     click.echo(f"{out}  {len(rows)} images, manifest hash {manifest_hash(rows)}")
 

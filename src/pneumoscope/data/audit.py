@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from pneumoscope.data.duplicates import NEAR_LIMIT, near_pairs, same_value_groups
+from pneumoscope.data.findings import Audit, ByteGroup, Count, LabelErrors, NearPair, SharedPatient, Spread, Suspect
 from pneumoscope.data.label_errors import Predicted, suspected
 from pneumoscope.data.layout import IMAGE_ENDINGS, Label, LabelledImage, official_splits, scan_folder
 from pneumoscope.data.measure import SIDE, STATISTICS, Measurement, Unreadable, measure_images
@@ -32,156 +32,6 @@ _EXTREMES = 4
 _DOMINANT = 0.9  # share from which one size or mode is the rule and others are odd
 _MIN_SIDE = 128  # shorter sides are refused at prediction
 _MAX_ASPECT = 2.0
-
-
-@dataclass(frozen=True)
-class Count:
-    """Images of one class in one split."""
-
-    split: str
-    label: str
-    images: int
-    unreadable: int
-    patients_person: int
-    patients_agent: int
-    subtypes: dict[str, int]
-
-
-@dataclass(frozen=True)
-class SharedPatient:
-    """A patient with images in more than one split.
-
-    Attributes:
-        patient: the key.
-        images: number of images by split.
-    """
-
-    patient: str
-    images: dict[str, int]
-
-
-@dataclass(frozen=True)
-class ByteGroup:
-    """Files with the same bytes."""
-
-    sha256: str
-    paths: tuple[str, ...]
-    across_splits: bool
-    across_labels: bool
-    across_patients: bool
-
-
-@dataclass(frozen=True)
-class NearPair:
-    """Two files that look alike and differ in bytes.
-
-    Attributes:
-        paths: the two.
-        distance: bits of 256 in which their perceptual hashes differ.
-    """
-
-    paths: tuple[str, str]
-    distance: int
-    across_splits: bool
-    across_labels: bool
-    across_patients: bool
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Of one statistic over one class of one split."""
-
-    mean: float
-    sd: float
-    p5: float
-    median: float
-    p95: float
-
-
-@dataclass(frozen=True)
-class Suspect:
-    """An image whose label out-of-sample predictions contradict."""
-
-    path: str
-    label: str
-    probability: float
-
-
-@dataclass(frozen=True)
-class LabelErrors:
-    """Suspected label errors.
-
-    Attributes:
-        status: ``computed``, or ``not computed`` with the reason in ``note``.
-        note: how, or why not.
-        predicted: images that a prediction was found for.
-        without_prediction: images that none was found for.
-        unmatched_predictions: predictions for files that the folder does not hold.
-        suspects: most confident first.
-    """
-
-    status: str
-    note: str
-    predicted: int = 0
-    without_prediction: int = 0
-    unmatched_predictions: int = 0
-    suspects: tuple[Suspect, ...] = ()
-
-
-@dataclass(frozen=True)
-class Audit:
-    """All findings; ``dataclasses.asdict`` of it is ``audit.json``.
-
-    Attributes:
-        images: files with an image ending.
-        splits: in the order of the counts.
-        leaks: what would spoil an evaluation, one sentence each; empty where nothing would.
-        layout_problems: missing and empty classes.
-        left_out: files in the class folders that are no images.
-        counts: by split and class.
-        unreadable: path to reason.
-        unparsed_names: files whose name carries no patient.
-        contradicting_names: files whose name says another class than their folder.
-        numbers_under_both_agents: by split, bare patient numbers with bacterial and viral images.
-        shared_patients: by kind of key, patients in more than one split.
-        byte_duplicates: groups of byte-identical files.
-        near_duplicates: pairs that look alike, byte-identical ones left out.
-        sizes: files by ``width x height``, commonest first.
-        modes: files by mode.
-        odd_sizes: path to size.
-        odd_modes: path to mode.
-        statistics: split, class, statistic.
-        statistics_meaning: what each statistic is.
-        shortcut_auc: split, statistic: how well the one number alone tells pneumonia from normal (AUC, 0.5 is
-            not at all, below 0.5 is the other way round); ``None`` where a class has under 10 images.
-        shortcut_signs: the AUCs that are 0.7 or more, or 0.3 or less, one sentence each.
-        extremes: statistic to the files where it is ``lowest`` and ``highest``.
-        label_errors: suspected label errors.
-    """
-
-    images: int
-    splits: tuple[str, ...]
-    leaks: tuple[str, ...]
-    layout_problems: tuple[str, ...]
-    left_out: tuple[str, ...]
-    counts: tuple[Count, ...]
-    unreadable: dict[str, str]
-    unparsed_names: tuple[str, ...]
-    contradicting_names: tuple[str, ...]
-    numbers_under_both_agents: dict[str, int]
-    shared_patients: dict[str, tuple[SharedPatient, ...]]
-    byte_duplicates: tuple[ByteGroup, ...]
-    near_duplicates: tuple[NearPair, ...]
-    sizes: dict[str, int]
-    modes: dict[str, int]
-    odd_sizes: dict[str, str]
-    odd_modes: dict[str, str]
-    statistics: dict[str, dict[str, dict[str, Spread]]]
-    statistics_meaning: dict[str, str]
-    shortcut_auc: dict[str, dict[str, float | None]]
-    shortcut_signs: tuple[str, ...]
-    extremes: dict[str, dict[str, tuple[str, ...]]]
-    label_errors: LabelErrors
 
 
 def audit_folder(data_dir: Path, *, predictions: Sequence[Predicted] | None = None, jobs: int | None = None) -> Audit:

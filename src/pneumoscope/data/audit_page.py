@@ -15,7 +15,7 @@ from jinja2 import Environment, StrictUndefined
 from PIL import Image
 
 from pneumoscope.contract import RESEARCH_USE_ONLY
-from pneumoscope.data.audit import Audit
+from pneumoscope.data.findings import Audit
 from pneumoscope.errors import DataError
 from pneumoscope.images import read_image
 

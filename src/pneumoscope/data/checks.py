@@ -61,19 +61,19 @@ def check_folder(
     scan = scan_folder(data_dir, splits, key=key)
     faults = list(scan.problems)
     hashes, unreadable = _read_all([image.path for image in scan.images], jobs)
-    faults += _counted(unreadable, "cannot be read; remove or replace them")
+    faults += _counted(unreadable, "unreadable files, to remove or replace")
     read = [(image, digest) for image, digest in zip(scan.images, hashes, strict=True) if digest]
     groups = [[read[i][0] for i in group] for group in same_value_groups([digest for _, digest in read])]
     faults += _counted(
         [_names(group) for group in groups if len({image.label for image in group}) > 1],
-        "groups of byte-identical files are under both labels; remove the wrong ones",
+        "groups of byte-identical files under both labels, of which one is wrong",
     )
     if not pooled:
         faults += _counted(
             [_names(group) for group in groups if len({image.split for image in group}) > 1],
-            "groups of byte-identical files are in more than one split",
+            "groups of byte-identical files in more than one split",
         )
-        faults += _counted(_shared_patients(scan.images), "patients are in more than one split")
+        faults += _counted(_shared_patients(scan.images), "patients in more than one split")
     if faults:
         raise DataError(f"{data_dir}: cannot be used as it is:\n" + "\n".join(f"- {fault}" for fault in faults))
     notes = (describe_left_out(scan.left_out),) if scan.left_out else ()
@@ -88,7 +88,9 @@ def check_files(rows: Sequence[ManifestRow], *, jobs: int | None = None) -> None
     """
     hashes, unreadable = _read_all([row.path for row in rows], jobs)
     changed = [str(row.path) for row, digest in zip(rows, hashes, strict=True) if digest and digest != row.sha256]
-    faults = _counted(unreadable, "cannot be read") + _counted(changed, "have other bytes than the manifest says")
+    faults = _counted(unreadable, "missing or unreadable files") + _counted(
+        changed, "files with other bytes than the manifest says"
+    )
     if faults:
         raise DataError("the manifest does not fit the files:\n" + "\n".join(f"- {fault}" for fault in faults))
 
@@ -131,4 +133,4 @@ def _counted(found: Sequence[str], what: str) -> list[str]:
     if not found:
         return []
     more = [f"... and {len(found) - _LISTED} more"] if len(found) > _LISTED else []
-    return ["\n    ".join([f"{len(found)} {what}:", *found[:_LISTED], *more])]
+    return ["\n    ".join([f"{what}: {len(found)}", *found[:_LISTED], *more])]
