@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from pneumoscope.atomic import make_folder
 from pneumoscope.cli.main import FAILED
 from pneumoscope.cli.opening import FILE, model_option, open_model, operating_point_option
 from pneumoscope.contract import RESEARCH_USE_ONLY
@@ -91,7 +92,8 @@ def evaluate(
     Writes report.json, predictions.csv, the pictures and index.html, one self-contained page that shows it all.
     The exit status is 1 if an image was refused or could not be read; such images count as errors and are listed.
     """
-    _check_usage(data_dir, manifest, predictions, model_file, operating_point, threshold)
+    _check_usage(data_dir, manifest, predictions, model_file, operating_point, threshold, other)
+    make_folder(out)  # now, and not after minutes of judging
     labelled = [] if data_dir is None else _labelled(data_dir, split, manifest)
     if predictions is not None:
         judged = _from_csv(predictions, threshold)
@@ -141,6 +143,7 @@ def _check_usage(
     model_file: Path | None,
     operating_point: str | None,
     threshold: float | None,
+    other: Path | None,
 ) -> None:
     if (data_dir is None) == (predictions is None):
         raise UsageError("give either --data DIR or --predictions FILE")
@@ -150,6 +153,12 @@ def _check_usage(
         raise UsageError("--predictions are judged as they are: leave out --model and --operating-point")
     if predictions is None and threshold is not None:
         raise UsageError("--threshold belongs to --predictions; a model is used at its --operating-point")
+    if predictions is not None and other is not None and not _is_table(other):
+        raise UsageError("--predictions can be compared with a CSV of predictions; with a model, give --data DIR")
+
+
+def _is_table(file: Path) -> bool:
+    return file.suffix.lower() == ".csv"
 
 
 def _default_split(data_dir: Path | None, manifest: Path | None, predictions: Path | None) -> str:
@@ -221,15 +230,13 @@ def _from_csv(file: Path, threshold: float | None) -> Judged:
 def _rival(
     file: Path, images: list[LabelledImage] | list[ManifestRow], operating_point: str | None, jobs: int
 ) -> Rival:
-    if file.suffix.lower() == ".csv":
+    if _is_table(file):
         other = _from_csv(file, None)
-    elif images:
+    else:
         # Where the second model lacks the operating point, its default is the fair one to take.
         model = open_model(file)
         known = operating_point if operating_point in model.contract.operating_points else None
         other = _judge(model, images, known, jobs)
-    else:
-        raise UsageError("--predictions can be compared with a CSV of predictions; with a model, give --data DIR")
     return Rival(other.table, other.threshold, other.operating_point, other.model_info)
 
 

@@ -60,6 +60,7 @@ def evaluate_predictions(
         DataError: the threshold is not in 0..1, the rival saw other images, or the log is not one.
         PneumoscopeError: a file cannot be written.
     """
+    make_folder(out)
     report = assemble(
         table,
         threshold=threshold,
@@ -77,7 +78,6 @@ def evaluate_predictions(
     if training_log is not None:
         figures[TRAINING_FIGURE] = plots.png(plots.training_curves(training_log))
     page = html.render(report, figures, render_error)
-    make_folder(out)
     for stale in {COMPARISON_FIGURE, TRAINING_FIGURE} - figures.keys():
         (out / stale).unlink(missing_ok=True)  # of an earlier report in the same folder
     for name, picture in figures.items():

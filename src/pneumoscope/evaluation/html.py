@@ -75,6 +75,8 @@ def render(
         notice=RESEARCH_USE_ONLY,
         refusal_rule=REFUSAL_RULE,
         report=report.to_json(),
+        name_a=_model_name(report.model),
+        name_b=_model_name(report.comparison.model_b) if report.comparison else None,
         metrics=list(report.metrics.items()),
         errors=confident_errors(report, render_error),
         wrong=report.counts.fp + report.counts.fn,
@@ -116,6 +118,10 @@ def confident_errors(
 def title_of(metric: str) -> str:
     """A metric's name as people write it: ``balanced accuracy``, ``AUC``."""
     return metric.upper() if metric in ABBREVIATIONS else metric.replace("_", " ")
+
+
+def _model_name(model: Mapping[str, Any]) -> str:
+    return " ".join(str(model[key]) for key in ("name", "version") if key in model) or "unnamed model"
 
 
 def _data_uri(png: bytes) -> str:

@@ -26,7 +26,8 @@ def wilson(hits: int, trials: int) -> Interval | None:
     if trials == 0:
         return None
     low, high = proportion_confint(hits, trials, alpha=1 - LEVEL, method="wilson")
-    return max(0.0, float(low)), min(1.0, float(high))
+    # At the ends the limits are 0 and 1 exactly; rounding would leave 1e-18 beside them.
+    return 0.0 if hits == 0 else float(low), 1.0 if hits == trials else float(high)
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,7 +36,7 @@ class ChosenPoint:
     """A threshold and what it reached on the scores it was chosen from.
 
     Attributes:
-        threshold: pneumonia from this probability on, 0 < threshold < 1.
+        threshold: pneumonia from this probability on, 0..1.
         sensitivity: 0..1.
         specificity: 0..1.
     """
@@ -66,11 +66,13 @@ class _Sweep:
         if positives[-1] == 0 or negatives[-1] == 0:
             raise DataError("thresholds cannot be chosen: the validation images are all of one class")
         descending = scores[::-1]
+        # A score of exactly 1 is called at every threshold in 0..1, so the cut that calls none is out of reach.
+        reachable = slice(int(descending[0] >= 1), None)
         return cls(
-            low=np.append(descending, 0.0),
-            high=np.append(1.0, descending),
-            sensitivity=np.append(0.0, positives) / positives[-1],
-            specificity=1 - np.append(0.0, negatives) / negatives[-1],
+            low=np.append(descending, -1.0)[reachable],
+            high=np.append(1.0, descending)[reachable],
+            sensitivity=(np.append(0.0, positives) / positives[-1])[reachable],
+            specificity=(1 - np.append(0.0, negatives) / negatives[-1])[reachable],
         )
 
     def point(self, first: int, last: int) -> ChosenPoint:
@@ -110,7 +112,8 @@ def choose_operating_points(
         raise DataError("thresholds cannot be chosen: a validation score is not finite")
     sweep = _Sweep.of(labels, probabilities)
     sensitive = int(np.argmax(sweep.sensitivity >= high_sensitivity))
-    specific = int(np.flatnonzero(sweep.specificity >= high_specificity)[-1])
+    # Only where normals score exactly 1 is there no such cut; the most specific one is the nearest then.
+    specific = int(np.flatnonzero(sweep.specificity >= high_specificity)[-1:].max(initial=0))
     return {
         OperatingPointName.BALANCED: sweep.point(*_plateau(sweep.sensitivity + sweep.specificity)),
         OperatingPointName.HIGH_SENSITIVITY: sweep.point(sensitive, sensitive),

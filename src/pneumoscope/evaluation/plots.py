@@ -278,7 +278,7 @@ def _read_log(log: Path) -> dict[str, NDArray[np.float64]]:
 
 
 def _name(model: Mapping[str, Any]) -> str:
-    return str(model.get("name", "model"))
+    return str(model.get("name", "unnamed model"))
 
 
 def _empty_figure() -> Figure:
