@@ -77,9 +77,9 @@ def test_coverage_sets_refusals_and_then_the_least_certain_aside() -> None:
     scores = np.array([0.99, 0.55, 0.52, 0.1, np.nan])
     curve = coverage_curve(labels, scores, 0.5)
     assert curve.accuracy == pytest.approx([1, 1, 1, 3 / 4, 3 / 5])
-    assert curve.at(1.0) == (5, pytest.approx(3 / 5))
-    assert curve.at(0.5) == (3, pytest.approx(1))
-    assert curve.at(0.0) == (1, pytest.approx(1))
+    assert curve.at(1.0) == pytest.approx((5, 3 / 5))
+    assert curve.at(0.5) == pytest.approx((3, 1))
+    assert curve.at(0.0) == pytest.approx((1, 1))
 
 
 def test_coverage_does_not_depend_on_the_order_of_equals() -> None:
