@@ -74,6 +74,11 @@ def form(*files: tuple[str, bytes], field: str = "file") -> dict[str, Any]:
     return {"data": b"".join(parts) + b"--limit--\r\n", "content_type": "multipart/form-data; boundary=limit"}
 
 
+def json_of(response: Any) -> Any:
+    """The JSON of a response, which is checked by what the test does with it."""
+    return response.json
+
+
 def dicom_sample(name: str) -> Path:
     """One of the radiographs of the pydicom-data package."""
     path = get_testdata_file(name, download=False)

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from PIL import Image
 from pneumoscope.images import read_image
 from pneumoscope.model import Model
 from pneumoscope.overlay import overlay
-from web_kit import MakeClient, dicom_sample, form
+from pneumoscope.web.problems import TITLES
+from web_kit import MakeClient, dicom_sample, form, json_of
 
 KEYS = [
     "path", "sha256", "status", "label", "probability", "threshold", "operating_point", "subtype",
@@ -26,7 +28,7 @@ KEYS = [
 
 def results(response: Any) -> list[dict[str, Any]]:
     assert response.status_code == 200, response.text
-    records: list[dict[str, Any]] = response.json["results"]
+    records: list[dict[str, Any]] = json_of(response)["results"]
     return records
 
 
@@ -50,7 +52,7 @@ def test_the_record_equals_that_of_the_python_interface(make_client: MakeClient,
     path = dicom_sample("RG1_UNCR.dcm")
     response = make_client(use=built_in).post("/api/v1/predict", **form(("RG1_UNCR.dcm", path.read_bytes())))
     expected = built_in.predict_image(read_image(path), path="RG1_UNCR.dcm").as_dict()
-    assert (response.json["results"][0] if response.status_code == 200 else response.json["record"]) == expected
+    assert (json_of(response)["results"][0] if response.status_code == 200 else json_of(response)["record"]) == expected
 
 
 def test_a_raw_body_is_taken(client: FlaskClient, chest: bytes) -> None:
@@ -112,8 +114,8 @@ def test_the_operating_point_decides(client: FlaskClient, chest: bytes) -> None:
 def test_a_wrong_parameter_is_422(client: FlaskClient, chest: bytes, query: str) -> None:
     response = client.post(f"/api/v1/predict?{query}", **form(("x", chest)))
     assert (response.status_code, response.content_type) == (422, "application/problem+json")
-    assert response.json["type"].endswith("#invalid-parameter")
-    assert query.split("=")[0].replace("_", " ") in response.json["detail"].replace("_", " ")
+    assert json_of(response)["type"].endswith("#invalid-parameter")
+    assert query.split("=")[0].replace("_", " ") in json_of(response)["detail"].replace("_", " ")
 
 
 def test_a_single_refusal_is_a_problem_document_with_the_record(client: FlaskClient, page_of_text: bytes) -> None:
@@ -128,7 +130,7 @@ def test_a_single_refusal_is_a_problem_document_with_the_record(client: FlaskCli
 
 
 def test_the_models_are_listed_with_their_cards(client: FlaskClient) -> None:
-    (entry,) = client.get("/api/v1/models").json["models"]
+    (entry,) = json_of(client.get("/api/v1/models"))["models"]
     assert entry["operating_points"]["balanced"] == {"threshold": 0.4, "sensitivity": 0.95, "specificity": 0.9}
     assert entry["default_operating_point"] == "balanced"
     assert "Research use only" in entry["intended_use"]
@@ -150,8 +152,9 @@ def test_health(client: FlaskClient) -> None:
 
 
 def test_the_readable_description_covers_every_operation_and_loads_nothing(client: FlaskClient) -> None:
-    description, page = client.get("/openapi.json").json, client.get("/docs").text
+    description, page = json_of(client.get("/openapi.json")), client.get("/docs").text
     assert set(description["paths"]) == {"/api/v1/predict", "/api/v1/models", "/healthz", "/readyz", "/metrics"}
+    assert "Unused" not in str(description)
     for path in description["paths"]:
         assert path in page
     for entry in (page, client.get("/").text):
@@ -160,3 +163,9 @@ def test_the_readable_description_covers_every_operation_and_loads_nothing(clien
         assert 'rel="stylesheet" href="/static/' in entry
         assert "<script>" not in entry
         assert "style=" not in entry
+
+
+def test_every_kind_of_problem_has_its_heading_in_the_documentation() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
+    for kind, (status, title) in TITLES.items():
+        assert f"\n### {kind}\n\n{status}: {title}. " in text

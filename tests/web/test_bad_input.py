@@ -11,7 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 
 import phantom
-from web_kit import dicom_sample, form
+from web_kit import dicom_sample, form, json_of
 
 
 def check_problem(response: Any, status: int, kind: str) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def test_bad_files_do_not_spoil_good_ones(client: FlaskClient) -> None:
     for start in range(0, len(contents), 32):
         part = contents[start : start + 32]
         response = client.post("/api/v1/predict", **form(*((f"{i}", c) for i, c in enumerate(part))))
-        assert [r["status"] == "ok" for r in response.json["results"]] == [c is CHEST for c in part]
+        assert [r["status"] == "ok" for r in json_of(response)["results"]] == [c is CHEST for c in part]
 
 
 def test_the_real_leg_is_refused(client: FlaskClient) -> None:
@@ -169,7 +169,7 @@ def test_ten_thousand_parts_are_too_many(client: FlaskClient) -> None:
     ],
 )
 def test_names_are_labels_never_paths(client: FlaskClient, sent: str, shown: str) -> None:
-    (record,) = client.post("/api/v1/predict", **form((sent, CHEST))).json["results"]
+    (record,) = json_of(client.post("/api/v1/predict", **form((sent, CHEST))))["results"]
     assert record["path"] == shown
     assert record["status"] == "ok"
 

@@ -15,7 +15,7 @@ from pneumoscope.errors import UsageError
 from pneumoscope.web.logs import JsonFormatter
 from pneumoscope.web.settings import Settings, is_loopback, settings_from_environment
 from pneumoscope.web.tokens import hash_token, is_known, new_token, read_token_file
-from web_kit import MakeClient, form
+from web_kit import MakeClient, form, json_of
 
 PREDICT = "/api/v1/predict"
 
@@ -27,7 +27,7 @@ def test_without_a_valid_token_nothing_is_judged(make_client: MakeClient, chest:
         response = client.post(PREDICT, **form(("x", chest)), headers={"Authorization": header})
         assert response.status_code == 401, header
         assert response.headers["WWW-Authenticate"].startswith("Bearer")
-        assert response.json["type"].endswith("#unauthorized")
+        assert json_of(response)["type"].endswith("#unauthorized")
         assert token not in response.text
     assert client.get("/metrics").status_code == 401
     assert client.get("/api/v1/models").status_code == 401
@@ -35,9 +35,9 @@ def test_without_a_valid_token_nothing_is_judged(make_client: MakeClient, chest:
         good = client.post(PREDICT, **form(("x", chest)), headers={"Authorization": f"{scheme} {token}"})
         assert good.status_code == 200
     for path in ("/", "/docs", "/openapi.json", "/healthz", "/readyz", "/static/page.js"):
-        with client.get(path) as response:
-            assert response.status_code == 200
-    assert client.get("/openapi.json").json["paths"][PREDICT]["post"]["security"] == [{"token": []}]
+        with client.get(path) as page:
+            assert page.status_code == 200
+    assert json_of(client.get("/openapi.json"))["paths"][PREDICT]["post"]["security"] == [{"token": []}]
 
 
 def test_tokens_are_stored_as_hashes(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_request_ids_are_taken_over_if_they_are_harmless(client: FlaskClient) ->
     assert client.get("/healthz", headers={"X-Request-ID": "abc-1.2_3"}).headers["X-Request-ID"] == "abc-1.2_3"
     for bad in ("a b", "x" * 65, 'a"b', "é"):
         assert client.get("/healthz", headers={"X-Request-ID": bad}).headers["X-Request-ID"] != bad
-    assert client.get("/nope", headers={"X-Request-ID": "me"}).json["request_id"] == "me"
+    assert json_of(client.get("/nope", headers={"X-Request-ID": "me"}))["request_id"] == "me"
 
 
 def test_the_rate_limit_answers_429(make_client: MakeClient) -> None:
@@ -119,7 +119,7 @@ def test_the_rate_limit_answers_429(make_client: MakeClient) -> None:
     statuses = [client.get("/api/v1/models").status_code for _ in range(5)]
     assert statuses == [401, 401, 401, 429, 429]  # so tokens cannot be tried without end
     response = client.get("/api/v1/models")
-    assert response.json["type"].endswith("#rate-limited")
+    assert json_of(response)["type"].endswith("#rate-limited")
     assert 0 < int(response.headers["Retry-After"]) <= 60
     assert client.get("/healthz").status_code == 200
 
@@ -158,7 +158,7 @@ def test_an_unexpected_error_tells_nothing(
     line = json.loads(JsonFormatter().format(record))
     assert line["exception"] == "RuntimeError"
     assert line["at"][-1].endswith(" fail")
-    assert line["request_id"] == response.json["request_id"]
+    assert line["request_id"] == json_of(response)["request_id"]
     assert "Secret" not in str(line)
 
 
@@ -173,7 +173,7 @@ def test_nothing_is_written_to_disk(client: FlaskClient, monkeypatch: pytest.Mon
     big = phantom.encode(phantom.chest_phantom((1600, 1600)))
     assert len(big) > 10**6
     response = client.post(PREDICT + "?heatmap=1&radiograph=1", **form(("a", big), ("b", big)))
-    assert [r["status"] for r in response.json["results"]] == ["ok", "ok"]
+    assert [r["status"] for r in json_of(response)["results"]] == ["ok", "ok"]
 
 
 def test_settings_from_the_environment(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ function show(card, record) {
   card.querySelector(".pending").hidden = true;
   if (record.radiograph) showPictures(card, record);
   if (record.status === "ok") {
-    announce(card, record.label === "PNEUMONIA" ? "Pneumonia likely" : "No sign of pneumonia");
+    announce(card, record.label === "PNEUMONIA" ? "Rated as pneumonia" : "Rated as normal");
     showScore(card, record);
   } else {
     announce(card, record.status === "refused" ? "Not judged: refused" : "Not judged: unreadable");
