@@ -23,10 +23,10 @@ format: $(VENV)/.dev  ## format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: $(VENV)/.dev  ## resolve the locked dependencies anew
+lock: | $(BIN)/python  ## resolve the locked dependencies anew
 	$(PIP) uv
 	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-annotate --extra demo pyproject.toml -o $(LOCKS)/demo.txt
-	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-annotate --group dev --all-extras pyproject.toml -o $(LOCKS)/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-annotate --group dev --extra demo --extra train --extra web pyproject.toml -o $(LOCKS)/dev.txt
 
 clean:
 	rm -rf $(VENV) demo dist .mypy_cache .ruff_cache .pytest_cache

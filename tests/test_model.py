@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 
 import numpy as np
-import phantom
 import pytest
 from pydicom.data import get_testdata_file
 
+import phantom
 import pneumoscope
 from pneumoscope.errors import ContractError, ModelError, ModelFileError
 from pneumoscope.model import Model, load_model

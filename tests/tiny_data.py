@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import phantom
-
 from pneumoscope.training.recipe import Recipe, Stage
 
 

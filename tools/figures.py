@@ -1,7 +1,7 @@
 """Writes every figure that README.md quotes from the JSON that commands wrote.
 
-    python tools/figures.py            rewrite the blocks between the markers
-    python tools/figures.py --check    fail if a block is not what the JSON says
+python tools/figures.py            rewrite the blocks between the markers
+python tools/figures.py --check    fail if a block is not what the JSON says
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def model_figures() -> str:
 
 def speed_figures() -> str:
     """The benchmarks' headline ratios; each script says which figure that is."""
-    lines = []
+    lines: list[list[str]] = []
     for file in sorted(BENCHMARKS.glob("*.json")):
         result = read_json(file)
         lines.extend([line["what"], line["measured"], line["goal"]] for line in result["headline"])

@@ -56,7 +56,7 @@ class Model:
         self.card = package.card
         self.info = ModelInfo(package.contract.name, package.contract.version, package.sha256)
         self._graph, self._threads, self._local = package.graph, threads, threading.local()
-        runtime = self._runtime()
+        runtime = self.runtime()
         expected = (self.contract.input_height, self.contract.input_width)
         if (runtime.height, runtime.width) != expected:
             raise ModelError(
@@ -66,7 +66,8 @@ class Model:
         if runtime.has_subtype != bool(self.contract.subtypes):
             raise ModelError(f"{origin}: graph and contract disagree about subtypes; export the model anew")
 
-    def _runtime(self) -> LiteRTRuntime:
+    def runtime(self) -> LiteRTRuntime:
+        """The calling thread's own interpreter, made when the thread first asks."""
         if not hasattr(self._local, "runtime"):
             self._local.runtime = LiteRTRuntime(self._graph, threads=self._threads)
         runtime: LiteRTRuntime = self._local.runtime
@@ -160,7 +161,7 @@ class Model:
         outputs: Outputs | None = None
         if not reasons:
             size = (self.contract.input_width, self.contract.input_height)
-            outputs = self._runtime().run(shrink(image.pixels, width=size[0], height=size[1]))
+            outputs = self.runtime().run(shrink(image.pixels, width=size[0], height=size[1]))
             if outputs.typicality < self.contract.typicality_limit:
                 reasons = (
                     "does not look like a frontal chest radiograph "

@@ -7,11 +7,11 @@ from typing import Any
 
 import keras
 import numpy as np
-import phantom
 import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
+import phantom
 from pneumoscope.contract import Quantization
 from pneumoscope.errors import ExportError
 from pneumoscope.export.fitting import embed, fit_calibration

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import phantom
 import pytest
 
+import phantom
 from pneumoscope.training.augmentation import augment
 from pneumoscope.training.recipe import Augmentation, load_recipe
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_data import TINY, write_tiny_data
 
+from pneumoscope.atomic import fill_atomically
 from pneumoscope.data.layout import find_images
 from pneumoscope.data.splits import ManifestRow, assign_roles
 from pneumoscope.errors import PneumoscopeError, TrainingError
@@ -18,6 +18,7 @@ from pneumoscope.training import fit
 from pneumoscope.training.pipeline import PixelSet, TrainingBatches, class_weights, loss_targets
 from pneumoscope.training.recipe import load_recipe
 from pneumoscope.training.runs import RunFolder
+from tiny_data import TINY, write_tiny_data
 
 pytestmark = pytest.mark.slow
 
@@ -86,7 +87,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint(
         raise OSError(28, "No space left on device")
 
     with pytest.raises(PneumoscopeError, match="No space left on device; what it held before is kept") as caught:
-        fit.fill_atomically(run.last(3), full)
+        fill_atomically(run.last(3), full)
     assert str(run.last(3)) in str(caught.value) or "No space left" in str(caught.value)
     assert run.last(3).read_bytes() == before
     assert not list(run.path.glob(".writing*"))
@@ -97,7 +98,7 @@ def test_runs_are_not_mixed_up(rows: list[ManifestRow], unbroken: RunFolder) -> 
         fit.train(rows, TINY, unbroken.path, seed=3)
     with pytest.raises(TrainingError, match="another recipe or seed"):
         fit.train(rows, TINY, unbroken.path, seed=4, resume=True)
-    with pytest.raises(TrainingError, match="other images"):
+    with pytest.raises(TrainingError, match="other images or roles"):
         fit.train(rows[1:], TINY, unbroken.path, seed=3, resume=True)
     with pytest.raises(TrainingError, match="not a run folder"):
         RunFolder(unbroken.path / "nowhere").read_settings()
@@ -140,7 +141,7 @@ def test_batches_are_the_same_for_the_same_seed_and_epoch(rows: list[ManifestRow
     some = rows[:20]
     images = PixelSet(
         np.random.default_rng(0).integers(0, 255, (20, 32, 32)).astype(np.uint8),
-        np.tile(np.float32([1, 0, 0]), (20, 1)),
+        np.tile(np.array([1, 0, 0], np.float32), (20, 1)),
         tuple(some),
     )
     recipe = dataclasses.replace(load_recipe("pneumonet"), batch_size=8, balanced=False)
@@ -152,7 +153,7 @@ def test_batches_are_the_same_for_the_same_seed_and_epoch(rows: list[ManifestRow
 
 
 def test_smoothed_targets_still_sum_to_one() -> None:
-    targets = np.float32([[1, 0, 0], [0, 0.65, 0.35]])
+    targets = np.array([[1, 0, 0], [0, 0.65, 0.35]], np.float32)
     three = loss_targets(targets, dataclasses.replace(TINY, label_smoothing=0.1))
     np.testing.assert_allclose(three.sum(1), 1, rtol=1e-6)
     two = loss_targets(targets, dataclasses.replace(TINY, label_smoothing=0.1, classes=2))

@@ -14,9 +14,18 @@ import click
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Train for so many epochs instead of the recipe's.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of weights, order and augmentation.")
+@click.option("--init", type=click.Path(path_type=Path), help="Run folder whose best weights to start from.")
 @click.option("--fold", type=int, default=0, show_default=True, help="Which of the 10 grouped folds validates.")
 def train(
-    data_dir: Path, recipe_name: str, out: Path, *, resume: bool, epochs: int | None, seed: int, fold: int
+    data_dir: Path,
+    recipe_name: str,
+    out: Path,
+    *,
+    resume: bool,
+    epochs: int | None,
+    seed: int,
+    init: Path | None,
+    fold: int,
 ) -> None:
     """Train a recipe on the official train and val folders of DATA, split anew by patient.
 
@@ -26,17 +35,20 @@ def train(
     import os
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from pneumoscope.data.layout import find_images
+    from pneumoscope.data.checks import check_folder
     from pneumoscope.data.splits import assign_roles
     from pneumoscope.training import fit
     from pneumoscope.training.recipe import load_recipe
+    from pneumoscope.training.runs import RunFolder
 
     recipe = load_recipe(recipe_name)
     if epochs is not None:
         recipe = recipe.with_epochs(epochs)
     splits = [split for split in ("train", "val") if (data_dir / split).is_dir()]
-    images = find_images(data_dir, splits or None)
-    run = fit.train(assign_roles(images, fold=fold), recipe, out, seed=seed, resume=resume)
+    checked = check_folder(data_dir, splits or None)
+    rows = assign_roles(checked.images, hashes=checked.hashes, fold=fold)
+    initial = RunFolder(init) if init else None
+    run = fit.train(rows, recipe, out, seed=seed, resume=resume, initial=initial)
     best = run.read_log()[run.best_epoch() - 1]
     click.echo(
         f"{run.path}: {recipe.name}, best epoch {best.epoch} of {recipe.epochs}: AUC {best.grouped_auc:.4f} on "

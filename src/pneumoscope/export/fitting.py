@@ -13,7 +13,7 @@ from pneumoscope.contract import OperatingPoint
 from pneumoscope.data.splits import Role
 from pneumoscope.evaluation.operating_points import choose_operating_points
 from pneumoscope.export.graph import Calibration
-from pneumoscope.training.fit import pneumonia_logit
+from pneumoscope.training.fit import full_network, pneumonia_logit
 from pneumoscope.training.pipeline import PixelSet, load_pixels
 from pneumoscope.training.runs import RunFolder
 from pneumoscope.training.typicality import TypicalityModel, fit_typicality
@@ -78,7 +78,8 @@ def fit_run(run: RunFolder) -> Fitted:
         TrainingError: the run has no best weights yet.
         DataError: its images are no longer there.
     """
-    network = run.load_best()
+    # The file's weights in the network as it is built today: what typicality is measured on is not trained.
+    network = full_network(run.load_best(), run.read_settings()[0])
     rows = run.read_manifest()
     validation = {
         role: load_pixels([row for row in rows if row.role is role], what=f"{role} images")

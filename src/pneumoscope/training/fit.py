@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pneumoscope.atomic import fill_atomically
-from pneumoscope.data.splits import ManifestRow, Role
+from pneumoscope.data.manifest import manifest_hash
+from pneumoscope.data.splits import ManifestRow, Role, sha256_of
 from pneumoscope.errors import TrainingError
 from pneumoscope.training.networks import build_network
 from pneumoscope.training.pipeline import PixelSet, TrainingBatches, load_pixels
@@ -69,7 +70,15 @@ class _Sets:
     ordered: PixelSet
 
 
-def train(rows: Sequence[ManifestRow], recipe: Recipe, out: Path, *, seed: int = 0, resume: bool = False) -> RunFolder:
+def train(
+    rows: Sequence[ManifestRow],
+    recipe: Recipe,
+    out: Path,
+    *,
+    seed: int = 0,
+    resume: bool = False,
+    initial: RunFolder | None = None,
+) -> RunFolder:
     """Train and write a run folder.
 
     Args:
@@ -79,13 +88,14 @@ def train(rows: Sequence[ManifestRow], recipe: Recipe, out: Path, *, seed: int =
         seed: of weights, order, augmentation and dropout.
         resume: go on after the last whole epoch of an interrupted run. Epochs are seeded one by one, so the
             result is that of an unbroken run.
+        initial: a finished run of the same network whose best weights to start from; fresh ones by default.
 
     Raises:
         TrainingError: the folder holds a run and ``resume`` was not given, or was begun with other settings.
         DataError: files cannot be read.
     """
     run = RunFolder(out)
-    _open_run(run, rows, recipe, seed, resume=resume)
+    _open_run(run, rows, recipe, seed, resume=resume, initial=initial)
     keras.utils.set_random_seed(seed)
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
@@ -96,6 +106,8 @@ def train(rows: Sequence[ManifestRow], recipe: Recipe, out: Path, *, seed: int =
     sets = _Sets(*(load_pixels(_with_role(rows, role), what=f"{role} images") for role in Role))
     records = run.read_log()
     model = _resumed(run, records) if records else _fresh_model(recipe, len(sets.train.pixels))
+    if initial and not records:
+        _take_weights(model, initial)
     for epoch in range(len(records), recipe.epochs):
         records.append(_one_epoch(model, sets, recipe, seed, epoch, records, run))
     return run
@@ -108,15 +120,17 @@ def _with_role(rows: Sequence[ManifestRow], role: Role) -> list[ManifestRow]:
     return chosen
 
 
-def _open_run(run: RunFolder, rows: Sequence[ManifestRow], recipe: Recipe, seed: int, *, resume: bool) -> None:
+def _open_run(
+    run: RunFolder, rows: Sequence[ManifestRow], recipe: Recipe, seed: int, *, resume: bool, initial: RunFolder | None
+) -> None:
     if run.settings.exists():
         if not resume:
             raise TrainingError(f"{run.path}: holds a run already; give --resume to go on with it, or another --out")
         begun_with, begun_seed, settings = run.read_settings()
         if (begun_with, begun_seed) != (recipe, seed):
             raise TrainingError(f"{run.path}: was begun with another recipe or seed; resume with the same ones")
-        if {row.sha256 for row in run.read_manifest()} != {row.sha256 for row in rows}:
-            raise TrainingError(f"{run.path}: was begun with other images; give the same --data")
+        if run.manifest_hash() != manifest_hash(rows):
+            raise TrainingError(f"{run.path}: was begun with other images or roles; give the same --data and --fold")
         if settings["backend"] != keras.backend.backend():
             raise TrainingError(
                 f"{run.path}: was begun on Keras backend {settings['backend']}; set KERAS_BACKEND to it"
@@ -131,6 +145,7 @@ def _open_run(run: RunFolder, rows: Sequence[ManifestRow], recipe: Recipe, seed:
         {
             "backend": keras.backend.backend(),
             "manifest_sha256": run.manifest_hash(),
+            "initial_weights_sha256": sha256_of(initial.best) if initial else None,
             "versions": {"python": platform.python_version(), **versions},
         },
     )
@@ -158,12 +173,28 @@ def _fresh_model(recipe: Recipe, images: int) -> keras.Model:
     return model
 
 
+def _take_weights(model: keras.Model, initial: RunFolder) -> None:
+    best = initial.load_best()
+    if best.name != model.name:
+        raise TrainingError(f"{initial.path}: holds weights of {best.name}, not of {model.name}")
+    for layer in model.layers:
+        if layer.weights:
+            layer.set_weights(best.get_layer(layer.name).get_weights())
+
+
 def _resumed(run: RunFolder, records: list[EpochRecord]) -> keras.Model:
     checkpoint = run.last(len(records))
     try:
         return keras.models.load_model(checkpoint)
     except (OSError, ValueError) as error:
         raise TrainingError(f"{checkpoint}: cannot be read ({error}); start anew in another folder") from error
+
+
+def _seed_dropout(model: keras.Model, seed: int, epoch: int) -> None:
+    """Start every epoch's dropout from its own seed: Keras does not save the generators' states."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dropout):
+            layer.seed_generator.state.assign([seed, epoch << 16])
 
 
 def _one_epoch(
@@ -176,6 +207,7 @@ def _one_epoch(
     run: RunFolder,
 ) -> EpochRecord:
     begin = time.perf_counter()
+    _seed_dropout(model, seed, epoch)
     size = recipe.size_at(epoch)
     batches = TrainingBatches(sets.train.resized(size), recipe, seed=seed, epoch=epoch)
     progress = _Progress(f"Epoch {epoch + 1}/{recipe.epochs} at {size} px", len(batches))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-COMPONENTS = 48
+COMPONENTS = 16
 SHARPNESS = 3.0
 
 

@@ -35,18 +35,15 @@ def conv_bn_relu(x: Any, filters: int, kernel: int, name: str, *, stride: int = 
     return layers.ReLU(name=f"{name}_relu")(x)
 
 
-def embedding_of(pixels: Any, maps: list[Any]) -> Any:
-    """The vector that typicality is measured on: layout of the image, then pooled features of several depths.
+def embedding_of(*maps: Any) -> Any:
+    """The vector that typicality is measured on: the channel means of feature maps of several depths.
 
     Args:
-        pixels: standardised image ``[N, h, w, 1]``.
-        maps: feature maps ``[N, h, w, c]`` of several depths.
+        maps: ``[N, h, w, c]`` each.
 
     Returns:
-        ``[N, d]``: the image averaged to about 14 x 14 cells (for 224 pixels), then each map's channel means.
+        ``[N, d]``, ``d`` the sum of the channels.
     """
-    # A network for any size has no fixed layout; it is only trained, never asked for typicality.
-    fixed = pixels.shape[1] is not None
-    parts = [layers.Flatten(name="layout_cells")(layers.AveragePooling2D(16, name="layout")(pixels))] if fixed else []
-    parts += [layers.GlobalAveragePooling2D(name=f"pooled_{depth}")(m) for depth, m in enumerate(maps)]
-    return layers.Concatenate(name="embedding")(parts)
+    return layers.Concatenate(name="embedding")(
+        [layers.GlobalAveragePooling2D(name=f"pooled_{depth}")(each) for depth, each in enumerate(maps)]
+    )

@@ -35,16 +35,14 @@ def residual_block(x: Any, filters: int, stride: int, name: str) -> Any:
 def build_pneumonet(*, classes: int, size: int | None) -> keras.Model:
     """Build PneumoNet with fresh weights, 1.16 million parameters; see ``build_network`` for the outputs."""
     inputs = layers.Input((size, size, 1), name="pixels")
-    standardized = ImageStandardization(name="standardize")(inputs)
-    x = conv_bn_relu(standardized, 24, 5, "stem", stride=2)
+    x = ImageStandardization(name="standardize")(inputs)
+    x = conv_bn_relu(x, 24, 5, "stem", stride=2)
     x = layers.MaxPooling2D(2, name="stem_pool")(x)
-    depths = []
     for index, (filters, stride) in enumerate(BLOCKS):
         x = residual_block(x, filters, stride, f"block{index}")
-        depths.append(x)
     maps = conv_bn_relu(x, 256, 1, "head")
     pooled = layers.GlobalAveragePooling2D(name="pool")(maps)
     dropped = layers.Dropout(DROPOUT, name="dropout")(pooled)
     logits = layers.Dense(classes if classes > 2 else 1, name="classifier")(dropped)
-    embedding = embedding_of(standardized, [depths[0], depths[2], depths[4], maps])
+    embedding = embedding_of(x, maps)
     return keras.Model(inputs, {"logits": logits, "maps": maps, "embedding": embedding}, name="pneumonet")

@@ -6,7 +6,7 @@ import keras
 from keras import layers
 
 from pneumoscope.errors import TrainingError
-from pneumoscope.training.networks.layers import ImageStandardization, embedding_of
+from pneumoscope.training.networks.layers import embedding_of
 
 
 def build_seed_cnn(*, classes: int, size: int | None) -> keras.Model:
@@ -22,12 +22,14 @@ def build_seed_cnn(*, classes: int, size: int | None) -> keras.Model:
         raise TrainingError("seed-cnn: has one output and a fixed image size; use classes = 2 and one size")
     inputs = layers.Input((size, size, 1), name="pixels")
     x = layers.Rescaling(1 / 255, name="rescale")(inputs)
+    depths = []
     for index, filters in enumerate((32, 64, 128)):
         x = layers.Conv2D(filters, 3, activation="relu", name=f"conv{index}")(x)
         x = layers.BatchNormalization(name=f"bn{index}")(x)
         x = layers.MaxPooling2D(name=f"pool{index}")(x)
-    maps = x
+        depths.append(x)
+    maps = depths[-1]
     hidden = layers.Dense(128, activation="relu", name="hidden")(layers.Flatten(name="flatten")(maps))
     logits = layers.Dense(1, name="classifier")(layers.Dropout(0.5, name="dropout")(hidden))
-    embedding = embedding_of(ImageStandardization(name="standardize")(inputs), [maps])
+    embedding = embedding_of(*depths[1:])
     return keras.Model(inputs, {"logits": logits, "maps": maps, "embedding": embedding}, name="seed-cnn")
