@@ -1,1 +1,1 @@
-"""Pneumoscope."""
+"""L6: explanation methods by name, and the panels that show them."""
