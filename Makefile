@@ -5,12 +5,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKS := requirements
 
-.PHONY: demo test check format lock clean
+.PHONY: demo test check browser format lock clean
 
 demo: $(VENV)/.demo  ## judge real radiographs and show where the model looked
 	$(BIN)/pneumoscope demo --out demo
 
-test: check  ## every test
+test: check browser  ## every test
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.dev  ## formatter, linter, types, import layers
@@ -18,6 +18,14 @@ check: $(VENV)/.dev  ## formatter, linter, types, import layers
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+browser:  ## the browser that the page's tests drive, where root allows
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install chromium chromium-driver >/dev/null; \
+	  else \
+	    echo "chromium and chromedriver are missing: the page's tests need them" >&2; \
+	  fi
 
 format: $(VENV)/.dev  ## format and mend what can be mended
 	$(BIN)/ruff format .
