@@ -43,7 +43,7 @@ class StandIn(Model):
         self.gate, self.threads = threading.Event(), set[str]()
         self.gate.set()
 
-    def _runtime(self) -> Any:
+    def runtime(self) -> Any:
         return self
 
     def run(self, pixels: NDArray[np.uint8]) -> Outputs:

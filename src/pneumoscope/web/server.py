@@ -152,9 +152,10 @@ class WebServer:
         self._service.close()
 
     def stop(self) -> None:
-        """Stop from any thread; returns at once."""
-        self._stop = True
-        self._listeners[0].pull_trigger()
+        """Stop from any thread; returns at once. A second call changes nothing."""
+        if not self._stop:
+            self._stop = True
+            self._listeners[0].pull_trigger()
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self.stop()
