@@ -57,6 +57,8 @@ def demo(ctx: click.Context, out: Path) -> None:
     click.echo(RESEARCH_USE_ONLY)
     for case in cases:
         if case.failed:
-            click.echo(f"{case.source.title}: is {case.source.expected}, and was not", err=True)
+            click.echo(
+                f"{case.source.title}: {case.source.expected}, but it came out as {case.prediction.status}", err=True
+            )
     if any(case.failed for case in cases):
         ctx.exit(FAILED)

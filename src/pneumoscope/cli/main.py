@@ -97,9 +97,10 @@ class LazyGroup(click.Group):
             raise click.ClickException(str(error)) from error
         except ModuleNotFoundError as error:
             name = ctx.invoked_subcommand or ""
-            if name not in self._table:
+            explained = _as_missing_extra(error, name, self._table[name]) if name in self._table else error
+            if explained is error:
                 raise
-            raise click.ClickException(str(_as_missing_extra(error, name, self._table[name]))) from error
+            raise click.ClickException(str(explained)) from error
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             ctx.exit(INTERRUPTED)

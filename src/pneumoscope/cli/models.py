@@ -55,16 +55,16 @@ def show(file: Path | None, as_json: bool) -> None:
         return
     click.echo(f"{contract.name} {contract.version}")
     for name, value in _facts(package):
-        click.echo(f"  {name:<16}{value}")
+        click.echo(f"  {name:<18}{value}")
     for kind, tensors in signature.items():
         click.echo(f"{kind}")
         for tensor in tensors:
-            click.echo(f"  {tensor['name']:<16}{tensor['dtype']} {tensor['shape']}")
+            click.echo(f"  {tensor['name']:<18}{tensor['dtype']} {tensor['shape']}")
     click.echo("operating points")
     for name, point in contract.operating_points.items():
         mark = "  (default)" if name == contract.default_operating_point else ""
         click.echo(
-            f"  {name:<16}{contract.labels[1]} from {point.threshold:.4f} on: sensitivity {point.sensitivity:.3f}, "
+            f"  {name:<18}{contract.labels[1]} from {point.threshold:.4f} on: sensitivity {point.sensitivity:.3f}, "
             f"specificity {point.specificity:.3f} on validation{mark}"
         )
     click.echo(f"\n{package.card.strip()}\n\n{RESEARCH_USE_ONLY}")
