@@ -76,7 +76,7 @@ def export_run(run: RunFolder, out: Path, quantizations: Sequence[Quantization],
             contract = _contract(recipe, seed, settings, run, fitted, quantization)
             models[quantization] = _write_model(out, flatbuffer, contract, fitted, run)
     _write_json(out / "parity.json", [dataclasses.asdict(parity) for parity in measured])
-    keras_files = tuple(save_keras(graph, out, recipe.name)) if keras_too else ()
+    keras_files = tuple(save_keras(graph, out, recipe.network)) if keras_too else ()
     if failures := [f"{parity.quantization}: {'; '.join(parity.broken)}" for parity in measured if parity.broken]:
         raise ExportError(f"{run.path}: parity limits broken, these models were not written: {' | '.join(failures)}")
     return Exported(models, keras_files, tuple(measured))
@@ -86,7 +86,7 @@ def _contract(
     recipe: Recipe, seed: int, settings: dict[str, Any], run: RunFolder, fitted: Fitted, quantization: Quantization
 ) -> Contract:
     return Contract(
-        name=recipe.name,
+        name=recipe.network,
         version=MODEL_VERSION,
         graph_sha256="",  # filled in by pack()
         quantization=quantization,

@@ -65,7 +65,7 @@ class Recipe:
     """One training recipe.
 
     Attributes:
-        name: of the recipe and of the models it makes.
+        name: of the recipe; models are named after their network.
         network: a key of ``training.networks.NETWORKS``.
         classes: 2 (one logit) or 3 (normal, bacterial, viral, read as two).
         stages: epochs and image sizes, in order.
