@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from web_kit import StandIn
 
 from pneumoscope.web.gradio_page import find_examples, judge_file
+from web_kit import StandIn
 
 
 def test_a_file_is_judged_or_refused_in_words(
