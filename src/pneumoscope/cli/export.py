@@ -17,7 +17,7 @@ _FORMATS = ("all", "litert", "keras")
 @click.option("--format", "form", type=click.Choice(_FORMATS), default="all", show_default=True)
 @click.option(
     "--quantization",
-    type=click.Choice(["all", *Quantization]),
+    type=click.Choice(["all", *(kind.value for kind in Quantization)]),
     default=Quantization.FLOAT32.value,
     show_default=True,
     help="Numbers that the one-file model computes with.",

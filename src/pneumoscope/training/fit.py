@@ -241,7 +241,7 @@ def _is_best(record: EpochRecord, earlier: list[EpochRecord], recipe: Recipe) ->
     """Whether no epoch at the last stage's image size, which is the contract's, was better."""
     if record.size != recipe.stages[-1].size:
         return False
-    return all(record.val_loss < other.val_loss for other in earlier if other.size == record.size)
+    return all(record.val_auc > other.val_auc for other in earlier if other.size == record.size)
 
 
 def _auc(logit: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:

@@ -7,7 +7,7 @@
       manifest.csv    path, label, subtype, patient, sha256, role, fold of every image
       log.csv         one line an epoch
       last-NNNN.keras network and optimizer after epoch NNNN, the last that log.csv has
-      best.keras      weights with the lowest validation loss so far
+      best.keras      weights with the highest validation AUC so far
       tensorboard/    the log again, for TensorBoard
 
 Every file is written beside its place and moved there, so that a kill leaves the previous one. An epoch counts
@@ -46,7 +46,7 @@ class EpochRecord:
         grouped_auc: area under the ROC curve there.
         ordered_nll: the same on the time-ordered slice.
         ordered_auc: the same on the time-ordered slice.
-        val_loss: mean of the two NLL; the best epoch is where it is lowest.
+        val_loss: mean of the two NLL.
         learning_rate: after the epoch's last step.
         seconds: the epoch took, validation included.
     """
@@ -61,6 +61,14 @@ class EpochRecord:
     val_loss: float
     learning_rate: float
     seconds: float
+
+    @property
+    def val_auc(self) -> float:
+        """Mean of the two AUC; the best epoch is where it is highest.
+
+        The likelihood would also judge the offset of the log odds, which calibration takes out afterwards.
+        """
+        return (self.grouped_auc + self.ordered_auc) / 2
 
 
 class RunFolder:
@@ -88,7 +96,7 @@ class RunFolder:
         finished = [record for record in self.read_log() if record.size == last_size]
         if not finished:
             raise TrainingError(f"{self.path}: has no finished epoch at {last_size} pixels yet; train on with --resume")
-        return min(finished, key=lambda record: record.val_loss).epoch
+        return max(finished, key=lambda record: record.val_auc).epoch
 
     def load_best(self) -> keras.Model:
         """The network with its best weights.
