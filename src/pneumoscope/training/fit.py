@@ -209,6 +209,11 @@ def _one_epoch(
     begin = time.perf_counter()
     _seed_dropout(model, seed, epoch)
     size = recipe.size_at(epoch)
+    if earlier and earlier[-1].size != size:
+        # Traced anew for each image size: a function traced for several computes in another order than the one
+        # that a resumed run traces for one.
+        model.make_train_function(force=True)
+        model.make_predict_function(force=True)
     batches = TrainingBatches(sets.train.resized(size), recipe, seed=seed, epoch=epoch)
     progress = _Progress(f"Epoch {epoch + 1}/{recipe.epochs} at {size} px", len(batches))
     # Where the recipe keeps a moving average, `fit` ends by putting it in the weights' place (Keras' `use_ema`).
