@@ -36,9 +36,15 @@ def main() -> None:
     small = [shrink(read_image(file).pixels, width=224, height=224) for file in files]
     runtime = model.runtime
 
-    def spread(work: Callable[[int], object]) -> None:
-        with ThreadPoolExecutor(JOBS) as pool:
+    def spread(work: Callable[[int], object], threads: int) -> None:
+        with ThreadPoolExecutor(threads) as pool:
             list(pool.map(work, range(len(files))))
+
+    def decode(index: int) -> object:
+        return read_image(files[index])
+
+    def judge(index: int) -> object:
+        return runtime().run(small[index])
 
     def whole() -> None:
         judged = [prediction.status for prediction in model.predict_many(files, jobs=JOBS)]
@@ -46,14 +52,16 @@ def main() -> None:
 
     rounds = [
         {
-            "decode": rate(len(files), lambda: spread(lambda index: read_image(files[index]))),
-            "model": rate(len(files), lambda: spread(lambda index: runtime().run(small[index]))),
+            "decode_on_one_thread": rate(len(files), lambda: spread(decode, 1)),
+            "model_on_one_thread": rate(len(files), lambda: spread(judge, 1)),
+            "decode_on_two_threads": rate(len(files), lambda: spread(decode, 2)),
+            "model_on_two_threads": rate(len(files), lambda: spread(judge, 2)),
             "whole": rate(len(files), whole),
         }
         for _ in range(ROUNDS)
     ]
-    speeds = {name: statistics.median(one[name] for one in rounds) for name in ("decode", "model", "whole")}
-    share = speeds["whole"] / min(speeds["decode"], speeds["model"])
+    speeds = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
+    share = speeds["whole"] / min(speeds["decode_on_one_thread"], speeds["model_on_one_thread"])
     write_result(
         "folder_throughput",
         {"images": len(files), "jobs": JOBS, "images_per_second": speeds, "share_of_limit": share},
