@@ -6,6 +6,7 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from cli_kit import Run
@@ -30,8 +31,15 @@ def test_explain_writes_a_picture_of_what_could_be_judged(
     assert (pixels.max(axis=2) - pixels.min(axis=2)).max() > 100  # there is colour on it: heatmap and bar
 
 
-def test_explain_writes_to_gradcam_outputs_by_default(run: Run) -> None:
-    assert "gradcam_outputs" in run("explain", "--help").stdout
+def test_explain_writes_to_gradcam_outputs_by_default(
+    run: Run, chest: Path, open_minded_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("explain", chest, "--model", open_minded_model)
+    assert result.exit_code == 0
+    assert result.stdout == "gradcam_outputs/chest.png\n"
+    with Image.open(tmp_path / "gradcam_outputs" / "chest.png") as picture:
+        assert picture.info["Disclaimer"] == NOTICE
 
 
 def test_explain_offers_the_methods_of_the_table(run: Run, chest: Path) -> None:

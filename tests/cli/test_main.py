@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from pneumoscope.cli.main import COMMANDS, Command, LazyGroup, cli
 from pneumoscope.errors import DataError, UsageError
 
-HEAVY = ("numpy", "PIL", "ai_edge_litert", "tensorflow", "keras", "tqdm", "pydicom")
+HEAVY = ("numpy", "PIL", "ai_edge_litert", "tensorflow", "keras", "flask", "gradio", "tqdm", "pydicom")
 
 
 def start(*arguments: str | Path, **options: object) -> subprocess.Popen[str]:

@@ -164,6 +164,29 @@ def test_a_model_that_is_none_is_one_line(run: Run, chest: Path, tmp_path: Path)
     assert run("predict", chest, "--model", tmp_path / "nope.tflite").exit_code == 2
 
 
+@pytest.mark.parametrize("command", ["predict", "explain", "bench"])
+def test_a_damaged_model_is_one_line(command: str, run: Run, chest: Path, open_minded_model: Path) -> None:
+    damaged = chest.with_name("damaged.tflite")
+    content = open_minded_model.read_bytes()
+    middle = len(content) // 2
+    for broken in (content[:middle], content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :], b""):
+        damaged.write_bytes(broken)
+        result = run(command, *([] if command == "bench" else [chest]), "--model", damaged)
+        assert (result.exit_code, result.stdout) == (1, "")
+        (line,) = result.stderr.splitlines()
+        assert line.startswith(f"Error: {damaged}")
+    assert run(command, *([] if command == "bench" else [chest]), "--model", chest.parent).exit_code == 2
+
+
+def test_a_folder_on_standard_input_that_has_no_images_is_a_record(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    result = run("predict", "-", "--json", stdin=f"{folder}\n")
+    (record,) = records(result.stdout)
+    assert (result.exit_code, record["status"], record["path"]) == (1, "error", str(folder))
+    assert record["reasons"][0].startswith(f"{folder}: ")
+
+
 def test_paths_from_standard_input_of_any_spelling(run: Run, chest: Path, open_minded_model: Path) -> None:
     odd = chest.with_name("r\udcffntgen é.jpeg")  # a byte that is not UTF-8
     odd.write_bytes(chest.read_bytes())

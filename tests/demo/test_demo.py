@@ -104,6 +104,20 @@ def test_without_data_the_dicom_files_are_shown(tmp_path: Path, monkeypatch: pyt
     assert "2 of 2 as expected" in result.stdout
 
 
+def test_real_radiographs_join_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    root: Path = request.getfixturevalue("radiographs")  # this module has a function of that name
+    result = run_demo(tmp_path / "out", root, monkeypatch)
+    assert result.exit_code == 0
+    page = (tmp_path / "out" / "index.html").read_text("utf-8")
+    assert page.count("<article>") == 2 + len(radiographs(root, print)) > 2
+    assert "Could not be read" not in page
+    with Image.open(tmp_path / "out" / "sheet.png") as sheet:
+        sheet.load()
+        assert sheet.width > 1000
+
+
 def test_a_sample_that_comes_out_wrong_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chest, leg = dicom_samples()
     swapped = dataclasses.replace(leg, expected=Expected.CHEST)
