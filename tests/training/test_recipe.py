@@ -11,7 +11,7 @@ MINIMAL = 'name = "x"\nnetwork = "pneumonet"\n[[stages]]\nepochs = 3\nsize = 64\
 
 
 def test_every_built_in_recipe_loads() -> None:
-    assert set(built_in_recipes()) >= {"pneumonet", "seed-cnn"}
+    assert set(built_in_recipes()) >= {"lite0", "pneumonet", "seed-cnn"}
     for name in built_in_recipes():
         assert load_recipe(name).name == name
 
@@ -50,3 +50,8 @@ def test_unknown_names() -> None:
         load_recipe("nothing")
     with pytest.raises(TrainingError, match="no such recipe file"):
         load_recipe("nothing.toml")
+
+
+def test_unknown_initial_weights_are_named() -> None:
+    with pytest.raises(TrainingError, match="here: weights is 'hub', must be one of fresh, imagenet"):
+        parse_recipe('weights = "hub"\n' + MINIMAL, "here")

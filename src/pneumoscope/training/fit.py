@@ -23,7 +23,8 @@ from pneumoscope.data.splits import ManifestRow, Role, sha256_of
 from pneumoscope.errors import TrainingError
 from pneumoscope.training.networks import build_network
 from pneumoscope.training.pipeline import PixelSet, TrainingBatches, load_pixels
-from pneumoscope.training.recipe import Recipe
+from pneumoscope.training.pretrained import take_imagenet_weights
+from pneumoscope.training.recipe import InitialWeights, Recipe
 from pneumoscope.training.runs import EpochRecord, RunFolder
 
 
@@ -101,7 +102,7 @@ def train(
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
-    if keras.distribution.list_devices("gpu"):
+    if _on_gpu():
         keras.mixed_precision.set_global_policy("mixed_bfloat16")
     sets = _Sets(*(load_pixels(_with_role(rows, role), what=f"{role} images") for role in Role))
     records = run.read_log()
@@ -111,6 +112,14 @@ def train(
     for epoch in range(len(records), recipe.epochs):
         records.append(_one_epoch(model, sets, recipe, seed, epoch, records, run))
     return run
+
+
+def _on_gpu() -> bool:
+    if keras.backend.backend() == "torch":  # Keras has no list of devices for it
+        import torch
+
+        return bool(torch.cuda.is_available())
+    return bool(keras.distribution.list_devices("gpu"))
 
 
 def _with_role(rows: Sequence[ManifestRow], role: Role) -> list[ManifestRow]:
@@ -154,6 +163,8 @@ def _open_run(
 def _fresh_model(recipe: Recipe, images: int) -> keras.Model:
     sizes = {stage.size for stage in recipe.stages}
     network = build_network(recipe.network, classes=recipe.classes, size=sizes.pop() if len(sizes) == 1 else None)
+    if recipe.weights is InitialWeights.IMAGENET:
+        take_imagenet_weights(network)
     model = keras.Model(network.input, network.output["logits"], name=network.name)
     steps = recipe.epochs * max(1, images // recipe.batch_size)
     warmup = round(recipe.warmup * steps)
@@ -168,7 +179,7 @@ def _fresh_model(recipe: Recipe, images: int) -> keras.Model:
     )
     kind = keras.losses.CategoricalCrossentropy if recipe.classes == 3 else keras.losses.BinaryCrossentropy
     # XLA takes half a minute to compile on a CPU and gains nothing there; Keras decides on an accelerator.
-    jit = "auto" if keras.distribution.list_devices("gpu") else keras.backend.backend() == "jax"
+    jit = "auto" if _on_gpu() else keras.backend.backend() == "jax"
     model.compile(optimizer=optimizer, loss=kind(from_logits=True), jit_compile=jit)
     return model
 
@@ -197,6 +208,18 @@ def _seed_dropout(model: keras.Model, seed: int, epoch: int) -> None:
             layer.seed_generator.state.assign([seed, epoch << 16])
 
 
+def _estimate_batch_statistics(model: keras.Model, batches: TrainingBatches, count: int) -> None:
+    """Batch normalisation's means and variances as the plain average over so many batches."""
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    momenta = [norm.momentum for norm in norms]
+    for index in range(min(count, len(batches))):
+        for norm in norms:
+            norm.momentum = index / (index + 1)
+        model(batches[index][0], training=True)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+
+
 def _one_epoch(
     model: keras.Model,
     sets: _Sets,
@@ -218,6 +241,7 @@ def _one_epoch(
     progress = _Progress(f"Epoch {epoch + 1}/{recipe.epochs} at {size} px", len(batches))
     # Where the recipe keeps a moving average, `fit` ends by putting it in the weights' place (Keras' `use_ema`).
     loss = model.fit(batches, verbose=0, shuffle=False, callbacks=[progress]).history["loss"][-1]
+    _estimate_batch_statistics(model, batches, recipe.statistics_batches)
     scores: dict[str, float] = {}
     for role, images in (("grouped", sets.grouped), ("ordered", sets.ordered)):
         logit = pneumonia_logit(predict_logits(model, images.resized(size).pixels))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tomllib
 from dataclasses import dataclass
+from enum import StrEnum
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -60,6 +61,13 @@ class Augmentation:
     erase: float = 0.0
 
 
+class InitialWeights(StrEnum):
+    """Where training starts."""
+
+    FRESH = "fresh"
+    IMAGENET = "imagenet"
+
+
 @dataclass(frozen=True)
 class Recipe:
     """One training recipe.
@@ -77,7 +85,11 @@ class Recipe:
         ema: momentum of a moving average of the weights that replaces them at the end of every epoch, which is
             then evaluated, saved and trained on (close to Lookahead, Zhang et al. 2019, arXiv 1907.08610);
             0 turns it off.
+        statistics_batches: training batches that batch normalisation's statistics are estimated anew from at the
+            end of every epoch, because those kept while training belong to weights that `ema` has replaced
+            (Izmailov et al. 2018, arXiv 1803.05407); 0 leaves them.
         balanced: weigh the loss so that normal and pneumonia count alike.
+        weights: what to start from, `fresh` or `imagenet`.
         augmentation: how training images are varied.
     """
 
@@ -91,7 +103,9 @@ class Recipe:
     weight_decay: float = 1e-4
     label_smoothing: float = 0.0
     ema: float = 0.0
+    statistics_batches: int = 0
     balanced: bool = True
+    weights: InitialWeights = InitialWeights.FRESH
     augmentation: Augmentation = Augmentation()
 
     @property
@@ -147,7 +161,11 @@ def parse_recipe(text: str, origin: str) -> Recipe:
         raise TrainingError(f"{origin}: not a TOML file ({error})") from error
     stages = tuple(_build(Stage, stage, f"{origin}, stages") for stage in values.pop("stages", []))
     augmentation = _build(Augmentation, values.pop("augmentation", {}), f"{origin}, augmentation")
-    recipe = _build(Recipe, {**values, "stages": stages, "augmentation": augmentation}, origin)
+    weights = values.pop("weights", InitialWeights.FRESH)
+    if weights not in tuple(InitialWeights):
+        raise TrainingError(f"{origin}: weights is '{weights}', must be one of {', '.join(InitialWeights)}")
+    nested = {"stages": stages, "augmentation": augmentation, "weights": InitialWeights(weights)}
+    recipe = _build(Recipe, {**values, **nested}, origin)
     if not stages or any(stage.epochs < 1 or stage.size < 32 for stage in stages):
         raise TrainingError(f"{origin}: needs stages of at least 1 epoch and 32 pixels")
     if recipe.classes not in (2, 3):

@@ -28,7 +28,7 @@ from pneumoscope.atomic import fill_atomically
 from pneumoscope.data.manifest import manifest_hash, manifest_text, read_manifest
 from pneumoscope.data.splits import ManifestRow
 from pneumoscope.errors import TrainingError
-from pneumoscope.training.recipe import Augmentation, Recipe, Stage
+from pneumoscope.training.recipe import Augmentation, InitialWeights, Recipe, Stage
 
 if TYPE_CHECKING:
     import keras
@@ -130,6 +130,7 @@ class RunFolder:
             recipe = dict(values["recipe"])
             stages = tuple(Stage(**stage) for stage in recipe.pop("stages"))
             augmentation = Augmentation(**recipe.pop("augmentation"))
+            recipe["weights"] = InitialWeights(recipe.get("weights", InitialWeights.FRESH))
             return Recipe(**recipe, stages=stages, augmentation=augmentation), int(values["seed"]), values
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise TrainingError(f"{self.path}: not a run folder that `pneumoscope train` wrote ({error})") from error
