@@ -72,14 +72,15 @@ def test_form_and_raw_body_over_a_socket(serve: Callable[..., WebServer], chest:
     assert judge(port, chest) == 200
 
 
-def test_a_body_of_65_mib_is_refused_before_it_is_read(serve: Callable[..., WebServer], chest: bytes) -> None:
+def test_a_body_of_65_mb_is_refused_before_it_is_read(serve: Callable[..., WebServer], chest: bytes) -> None:
     port = serve().port
-    head, body = raw(port, b"POST /api/v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 68157440\r\n\r\n")
+    head, body = raw(port, b"POST /api/v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 65000000\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 413")
     assert b"application/problem+json" in head
     problem = json.loads(body)
     assert problem["type"].endswith("#too-large")
-    assert "64 MiB" in problem["detail"]
+    assert "64 MB" in problem["detail"]
+    assert f"x-request-id: {problem['request_id']}".encode() in head.lower()
     assert judge(port, chest) == 200
 
 

@@ -36,6 +36,12 @@ class Api(OpenAPI):
         del self.spec_json["components"]["schemas"][Unused.__name__]
 
 
+def _description(model: Model) -> str:
+    """Of the API: the notice, once, and what the model is for."""
+    use = model.contract.intended_use
+    return use if RESEARCH_USE_ONLY in use else f"{RESEARCH_USE_ONLY} {use}"
+
+
 def create_app(model: Model, settings: Settings | None = None) -> OpenAPI:
     """Make the Flask app: page, API, description of the API, health checks, metrics.
 
@@ -49,7 +55,7 @@ def create_app(model: Model, settings: Settings | None = None) -> OpenAPI:
     settings = settings or Settings()
     app = Api(
         __name__,
-        info=Info(title="Pneumoscope", version="1", description=f"{RESEARCH_USE_ONLY} {model.contract.intended_use}"),
+        info=Info(title="Pneumoscope", version="1", description=_description(model)),
         security_schemes={"token": SecurityScheme(type="http", scheme="bearer")} if settings.token_hashes else {},
         validation_error_status=422,
         validation_error_model=Unused,

@@ -14,7 +14,7 @@ from pneumoscope.web.metrics import CONTENT_TYPE
 from pneumoscope.web.problems import ProblemError
 from pneumoscope.web.schemas import Health, problem_responses
 from pneumoscope.web.service import InferenceService
-from pneumoscope.web.settings import MEBIBYTE, Settings
+from pneumoscope.web.settings import MEGABYTE, Settings
 
 
 def install_pages(app: Flask, model: Model, settings: Settings) -> None:
@@ -23,7 +23,7 @@ def install_pages(app: Flask, model: Model, settings: Settings) -> None:
 
     @app.route("/")
     def index() -> str:
-        return render_template("index.html", max_mebibytes=settings.max_upload // MEBIBYTE, **shared)
+        return render_template("index.html", max_megabytes=settings.max_upload // MEGABYTE, **shared)
 
     @app.route("/docs")
     def docs() -> str:

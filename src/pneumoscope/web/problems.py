@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
 from pneumoscope.web.logs import log_failure
+from pneumoscope.web.settings import MEGABYTE
 
 PROBLEM_JSON: Final = "application/problem+json"
 DOCUMENTATION: Final = "https://pneumoscope.readthedocs.io/en/latest/serving/"
@@ -72,6 +73,11 @@ def document(kind: str, detail: str, *, status: int | None = None, **members: An
     }
 
 
+def too_large(limit: int) -> str:
+    """What a request of more than ``limit`` bytes is told."""
+    return f"a request may hold at most {limit / MEGABYTE:g} MB; send fewer or smaller files"
+
+
 def respond(
     kind: str, detail: str, *, status: int | None = None, headers: Mapping[str, str] | None = None, **members: Any
 ) -> Response:
@@ -101,7 +107,7 @@ def install(app: Flask) -> None:
         headers = {name: value for name, value in error.get_headers() if name in kept}
         detail = error.description or TITLES[kind][1]
         if kind == "too-large":
-            detail = f"a request may hold at most {app.config['MAX_CONTENT_LENGTH'] / 2**20:g} MiB"
+            detail = too_large(app.config["MAX_CONTENT_LENGTH"])
         return respond(kind, detail, status=status, headers=headers)
 
     @app.errorhandler(Exception)

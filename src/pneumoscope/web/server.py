@@ -18,8 +18,8 @@ from waitress.utilities import Error
 
 from pneumoscope.web import logs
 from pneumoscope.web.app import SERVICE
-from pneumoscope.web.guard import SECURITY_HEADERS
-from pneumoscope.web.problems import PROBLEM_JSON, document
+from pneumoscope.web.guard import SECURITY_HEADERS, new_request_id
+from pneumoscope.web.problems import PROBLEM_JSON, document, too_large
 from pneumoscope.web.service import InferenceService
 from pneumoscope.web.settings import Settings
 
@@ -48,14 +48,16 @@ class ProblemTask(ErrorTask):  # type: ignore[misc]
         kind = _KINDS.get(error.code, "bad-request")
         detail = str(error.body)
         if kind == "too-large":
-            detail = f"a request may hold at most {(self.channel.adj.max_request_body_size - 1) / 2**20:g} MiB"
-        body = json.dumps(document(kind, detail, status=error.code)).encode()
+            detail = too_large(self.channel.adj.max_request_body_size - 1)
+        request_id = new_request_id()
+        body = json.dumps(document(kind, detail, status=error.code, request_id=request_id)).encode()
         self.status = f"{error.code} {error.reason}"
         self.response_headers.append(("Content-Type", PROBLEM_JSON))
+        self.response_headers.append(("X-Request-ID", request_id))
         self.response_headers.extend(SECURITY_HEADERS.items())
         self.set_close_on_finish()
         self.content_length = len(body)
-        logs.log("request", method="none", route="none", status=error.code)
+        logs.log("request", request_id=request_id, method="none", route="none", status=error.code)
         self.write(body)
 
 

@@ -11,8 +11,8 @@ from typing import Final
 
 from pneumoscope.errors import UsageError
 
-MEBIBYTE: Final = 2**20
-MAX_UPLOAD: Final = 64 * MEBIBYTE
+MEGABYTE: Final = 1_000_000
+MAX_UPLOAD: Final = 64 * MEGABYTE
 LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "::1")
 
 

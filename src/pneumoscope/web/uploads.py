@@ -15,6 +15,8 @@ from pneumoscope.web.problems import ProblemError
 FIELD: Final = "file"
 RAW_TYPES: Final = ("application/octet-stream", "application/dicom", "image/")
 _LONGEST_NAME: Final = 200
+_OUTWARD: Final = re.compile(r"[/\\]|[A-Za-z]:[/\\]|(.*[/\\])?\.\.([/\\]|$)|.*\x00", re.DOTALL)
+"""Names that lead out of a folder: absolute ones, those that climb, and those that a NUL would cut short."""
 _NOT_SHOWN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -45,9 +47,21 @@ class InMemoryRequest(Request):
 
 
 def safe_name(name: str) -> str:
-    """The last part of a client's file name, without characters that steer a terminal or a page."""
+    """The last part of a client's file name, without characters that steer a terminal or a page.
+
+    Raises:
+        ProblemError: it is a path that leads out of a folder, which no sound client sends.
+    """
+    if _OUTWARD.match(name):
+        raise ProblemError(
+            "bad-request", f"file name {_printable(name)[:80]!r}: leads out of its folder; send the name without a path"
+        )
     last = re.split(r"[/\\]", name)[-1]
-    return _NOT_SHOWN.sub("\N{REPLACEMENT CHARACTER}", last)[:_LONGEST_NAME].strip() or UNNAMED
+    return _printable(last)[:_LONGEST_NAME].strip() or UNNAMED
+
+
+def _printable(text: str) -> str:
+    return _NOT_SHOWN.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def take_uploads(request: Request, max_files: int) -> list[Upload]:
@@ -58,6 +72,10 @@ def take_uploads(request: Request, max_files: int) -> list[Upload]:
     """
     kind = request.mimetype
     if kind == "multipart/form-data":
+        if not request.mimetype_params.get("boundary"):
+            raise ProblemError(
+                "bad-request", "the content type names no boundary; leave that header to the client that makes the form"
+            )
         return _from_form(request, max_files)
     if kind and not kind.startswith(RAW_TYPES):
         raise ProblemError(
@@ -76,7 +94,7 @@ def _from_form(request: Request, max_files: int) -> list[Upload]:
     # A part may come without a name, which werkzeug gives as None.
     others = sorted({str(name or "") for name in (*request.files, *request.form)} - {FIELD})
     if others:
-        names = ", ".join(repr(safe_name(name)[:40]) for name in others[:5])
+        names = ", ".join(repr(_printable(name)[:40]) for name in others[:5])
         raise ProblemError("bad-request", f"form field {names}: only '{FIELD}' is known; send each image as '{FIELD}'")
     if request.form.getlist(FIELD):
         raise ProblemError("no-image", f"'{FIELD}' holds text, not a file; with curl write -F {FIELD}=@radiograph.png")
