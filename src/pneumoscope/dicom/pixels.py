@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
-from io import BytesIO
 from typing import Any, Final
 
 import numpy as np
@@ -34,6 +33,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
+from pneumoscope.dicom.bounds import BoundedReader, check_lengths
 from pneumoscope.dicom.codestream import codestream_size, is_cut_short
 from pneumoscope.dicom.lut import LookupTable, apply_window
 from pneumoscope.errors import RefusedInputError, UnreadableInputError
@@ -110,7 +110,8 @@ def _read_dataset(data: bytes, name: str) -> FileDataset:
     if DeflatedExplicitVRLittleEndian.encode() in data[:4096]:
         # pydicom would inflate it whole, whatever its size, before a single tag can be checked.
         raise RefusedInputError(f"{name}: the deflated transfer syntax is not read; convert it to Explicit VR")
-    dataset = dcmread(BytesIO(data), force=True)
+    dataset = dcmread(BoundedReader(data, name), force=True)
+    check_lengths(dataset, name)
     if "TransferSyntaxUID" not in dataset.file_meta:
         if not dataset.get("SOPClassUID") and not dataset.get("Rows"):
             raise ValueError("no DICOM data set in it")
@@ -145,7 +146,7 @@ def _check_header(dataset: FileDataset, name: str) -> None:
             "1 or 3 samples of 8 or 16 bits are read"
         )
     if syntax.is_encapsulated:
-        frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
+        frame = next(generate_frames(BoundedReader(dataset.PixelData, name), number_of_frames=1))
         if is_cut_short(frame):
             raise EOFError("its compressed image stops too early")
         claimed = codestream_size(frame)
