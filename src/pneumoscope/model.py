@@ -66,6 +66,11 @@ class Model:
         if runtime.has_subtype != bool(self.contract.subtypes):
             raise ModelError(f"{origin}: graph and contract disagree about subtypes; export the model anew")
 
+    @property
+    def graph(self) -> bytes:
+        """The LiteRT flatbuffer, as it was packed."""
+        return self._graph
+
     def runtime(self) -> LiteRTRuntime:
         """The calling thread's own interpreter, made when the thread first asks."""
         if not hasattr(self._local, "runtime"):

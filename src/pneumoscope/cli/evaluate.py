@@ -23,6 +23,7 @@ from pneumoscope.evaluation.predictions import LABEL_NAMES, SUBTYPE_NAMES, Predi
 if TYPE_CHECKING:
     from pneumoscope.data.layout import LabelledImage
     from pneumoscope.data.splits import ManifestRow
+    from pneumoscope.evaluation.explanations import ExplanationScores
     from pneumoscope.evaluation.report import EvaluationReport
     from pneumoscope.model import Model
     from pneumoscope.prediction import Prediction
@@ -66,6 +67,7 @@ class Judged:
     "--compare", "other", type=FILE, metavar="MODEL_B", help="Compare with this model, or CSV of predictions."
 )
 @click.option("--run", "run", type=click.Path(exists=True, path_type=Path), metavar="RUN", help="Show its training.")
+@click.option("--explanations", is_flag=True, help="Test the heatmaps too: randomised weights, insertion, shifts, ...")
 @click.option("--no-images", is_flag=True, help="Show no radiographs on the page.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Images judged at the same time.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap.")
@@ -82,6 +84,7 @@ def evaluate(
     threshold: float | None,
     other: Path | None,
     run: Path | None,
+    explanations: bool,
     no_images: bool,
     jobs: int,
     seed: int,
@@ -93,6 +96,8 @@ def evaluate(
     The exit status is 1 if an image was refused or could not be read; such images count as errors and are listed.
     """
     _check_usage(data_dir, manifest, predictions, model_file, operating_point, threshold, other)
+    if explanations and predictions is not None:
+        raise UsageError("--explanations tests a model's heatmaps, which --predictions has none of; give --data DIR")
     make_folder(out)  # now, and not after minutes of judging
     labelled = [] if data_dir is None else _labelled(data_dir, split, manifest)
     if predictions is not None:
@@ -100,6 +105,8 @@ def evaluate(
     else:
         judged = _judge(open_model(model_file, operating_point), labelled, operating_point, jobs)
     rival = None if other is None else _rival(other, labelled, operating_point, jobs)
+    tested = _test_explanations(judged, seed, jobs) if explanations else None
+    drawable = None if no_images else judged.model
     report = evaluate_predictions(
         judged.table,
         threshold=judged.threshold,
@@ -109,9 +116,11 @@ def evaluate(
         out=out,
         command=_command_line(ctx),
         operating_point=judged.operating_point,
-        render_error=None if no_images or judged.model is None else _renderer(judged.model),
+        render_error=None if drawable is None else _renderer(drawable),
         rival=rival,
         training_log=None if run is None else run / "log.csv" if run.is_dir() else run,
+        explanations=tested,
+        render_heatmaps=None if drawable is None or tested is None else _heatmap_renderer(drawable, tested),
         seed=seed,
     )
     click.echo(summary(report))
@@ -258,6 +267,37 @@ def _renderer(model: Model) -> Callable[[str], bytes | None]:
         image = read_image(Path(path), target=SIDE)
         prediction = model.predict_image(image, path=path)
         return panel_png(panel(prediction, image, prediction.heatmap, title=Path(path).name), prediction)
+
+    return render
+
+
+def _test_explanations(judged: Judged, seed: int, jobs: int) -> ExplanationScores:
+    """On images that the model called pneumonia: of others its heatmap says nothing."""
+    import numpy as np
+
+    from pneumoscope.explain.examine import examine
+
+    assert judged.model is not None  # evaluate() takes no table from elsewhere with --explanations
+    table = judged.table
+    called = np.flatnonzero(table.decisions(judged.threshold) == 1)
+    patients = None if table.patients is None else [table.patients[row] for row in called]
+    return examine(judged.model, [table.paths[row] for row in called], patients, seed=seed, jobs=jobs)
+
+
+def _heatmap_renderer(model: Model, tested: ExplanationScores) -> Callable[[str], bytes | None]:
+    """Draws an image with each of the heatmaps that were tested, side by side."""
+    from pneumoscope.explain.methods import METHODS
+    from pneumoscope.explain.panel import SIDE, panel_png, side_by_side
+    from pneumoscope.images import read_image
+
+    methods = [method for name, method in METHODS.items() if name in tested.scores]
+
+    def render(path: str) -> bytes | None:
+        image = read_image(Path(path), target=SIDE)
+        heatmaps = {method.title: method.load()(model, image) for method in methods}
+        known = {title: heat for title, heat in heatmaps.items() if heat is not None}
+        prediction = model.predict_image(image, path=path)
+        return panel_png(side_by_side(prediction, image, known, title=Path(path).name), prediction) if known else None
 
     return render
 

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from pneumoscope.atomic import make_folder, write_atomically
-from pneumoscope.evaluation import html, plots
+from pneumoscope.evaluation import explanation_plots, html, plots
 from pneumoscope.evaluation.compare import Rival
+from pneumoscope.evaluation.explanations import ExplanationScores
 from pneumoscope.evaluation.predictions import PredictionTable
 from pneumoscope.evaluation.report import EvaluationReport, assemble
 
 COMPARISON_FIGURE = "comparison.png"
 TRAINING_FIGURE = "training.png"
+EXPLANATIONS_FIGURE = "explanations.png"
+OPTIONAL_FIGURES = frozenset({COMPARISON_FIGURE, TRAINING_FIGURE, EXPLANATIONS_FIGURE})
 
 
 def evaluate_predictions(
@@ -30,6 +33,8 @@ def evaluate_predictions(
     render_error: Callable[[str], bytes | None] | None = None,
     rival: Rival | None = None,
     training_log: Path | None = None,
+    explanations: ExplanationScores | None = None,
+    render_heatmaps: Callable[[str], bytes | None] | None = None,
     seed: int = 0,
 ) -> EvaluationReport:
     """Judge predictions and write the report: JSON, CSV, pictures and one self-contained page.
@@ -50,6 +55,8 @@ def evaluate_predictions(
             none; without it the page shows no radiographs.
         rival: a second model on the same images, to compare with.
         training_log: CSV log of the run that made the model.
+        explanations: scores of the model's heatmaps on some of the images, from ``pneumoscope.explain``.
+        render_heatmaps: path -> PNG bytes of an image with its heatmaps side by side; without it the page shows none.
         seed: of the bootstrap.
 
     Returns:
@@ -70,6 +77,7 @@ def evaluate_predictions(
         model=model_info,
         command=command,
         rival=rival,
+        explanations=explanations,
         seed=seed,
     )
     figures = {name: plots.png(draw(report)) for name, draw in plots.FIGURES.items()}
@@ -77,8 +85,10 @@ def evaluate_predictions(
         figures[COMPARISON_FIGURE] = plots.png(plots.comparison(report))
     if training_log is not None:
         figures[TRAINING_FIGURE] = plots.png(plots.training_curves(training_log))
-    page = html.render(report, figures, render_error)
-    for stale in {COMPARISON_FIGURE, TRAINING_FIGURE} - figures.keys():
+    if report.explanations is not None:
+        figures[EXPLANATIONS_FIGURE] = plots.png(explanation_plots.explanations(report.explanations))
+    page = html.render(report, figures, render_error, render_heatmaps)
+    for stale in OPTIONAL_FIGURES - figures.keys():
         (out / stale).unlink(missing_ok=True)  # of an earlier report in the same folder
     for name, picture in figures.items():
         write_atomically(out / name, picture)

@@ -11,10 +11,13 @@ from typing import Any, Final
 import numpy as np
 
 from pneumoscope.contract import RESEARCH_USE_ONLY
+from pneumoscope.evaluation.explanation_plots import TITLES
+from pneumoscope.evaluation.explanations import Heatmap
 from pneumoscope.evaluation.predictions import LABEL_NAMES
 from pneumoscope.evaluation.report import REFUSAL_RULE, EvaluationReport
 
 ERRORS_SHOWN: Final = 12
+HEATMAPS_SHOWN: Final = 6
 ABBREVIATIONS: Final = frozenset({"npv", "f1", "mcc", "auc", "ece"})
 
 CAPTIONS: Final[Mapping[str, str]] = {
@@ -27,6 +30,7 @@ CAPTIONS: Final[Mapping[str, str]] = {
     "coverage.png": "Accuracy among the most certain",
     "comparison.png": "Paired differences with 95 % bootstrap intervals",
     "training.png": "The run that made the model",
+    "explanations.png": "The tests of the heatmaps; bars and the points' lines are 95 % intervals",
 }
 
 
@@ -53,6 +57,7 @@ def render(
     report: EvaluationReport,
     figures: Mapping[str, bytes],
     render_error: Callable[[str], bytes | None] | None = None,
+    render_heatmaps: Callable[[str], bytes | None] | None = None,
 ) -> str:
     """The page.
 
@@ -60,6 +65,7 @@ def render(
         report: what it says.
         figures: PNG bytes by file name.
         render_error: path -> PNG bytes of a wrongly judged image, or ``None`` where it cannot be drawn.
+        render_heatmaps: path -> PNG bytes of an image with its heatmaps side by side, likewise.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -70,7 +76,9 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(figure=_number, percent=_percent, interval=_interval, title_of=title_of)
+    environment.filters.update(
+        figure=_number, percent=_percent, interval=_interval, title_of=title_of, heatmap=_heatmap, mean=_mean
+    )
     page: str = environment.get_template("report.html.j2").render(
         notice=RESEARCH_USE_ONLY,
         refusal_rule=REFUSAL_RULE,
@@ -81,6 +89,7 @@ def render(
         errors=confident_errors(report, render_error),
         wrong=report.counts.fp + report.counts.fn,
         figures=[(name, CAPTIONS[name], _data_uri(content)) for name, content in figures.items()],
+        heatmaps=_heatmap_examples(report, render_heatmaps),
     )
     return page
 
@@ -115,6 +124,16 @@ def confident_errors(
     return errors
 
 
+def _heatmap_examples(
+    report: EvaluationReport, render_heatmaps: Callable[[str], bytes | None] | None
+) -> list[tuple[str, str]]:
+    """Paths and pictures of the first of the images that the heatmaps were tested on."""
+    if report.explanations is None or render_heatmaps is None:
+        return []
+    drawn = ((path, render_heatmaps(path)) for path in report.explanations.scores.paths[:HEATMAPS_SHOWN])
+    return [(path, _data_uri(picture)) for path, picture in drawn if picture is not None]
+
+
 def title_of(metric: str) -> str:
     """A metric's name as people write it: ``balanced accuracy``, ``AUC``."""
     return metric.upper() if metric in ABBREVIATIONS else metric.replace("_", " ")
@@ -133,12 +152,24 @@ def _logit(p: float) -> float:
     return math.log(p / (1 - p))
 
 
+def _heatmap(name: str) -> str:
+    return TITLES[Heatmap(name)]
+
+
 def _number(value: Any) -> str:
     return "undefined" if value is None else f"{value:.4f}"
 
 
 def _percent(value: Any) -> str:
     return "undefined" if value is None else f"{100 * value:.1f} %"
+
+
+def _mean(estimate: Mapping[str, Any]) -> str:
+    if estimate["mean"] is None:
+        return "undefined: the heatmaps are blank"
+    interval = "" if estimate["ci95"] is None else f" ({estimate['ci95'][0]:.3f} to {estimate['ci95'][1]:.3f})"
+    blank = f", {estimate['n_undefined']} blank" if estimate["n_undefined"] else ""
+    return f"{estimate['mean']:.3f}{interval}{blank}"
 
 
 def _interval(value: Any) -> str:

@@ -27,6 +27,7 @@ from pneumoscope.evaluation.breakdown import (
 from pneumoscope.evaluation.calibration import ReliabilityBin, reliability_curve
 from pneumoscope.evaluation.compare import Comparison, Rival, compare
 from pneumoscope.evaluation.decision_curve import DecisionCurve, decision_curve
+from pneumoscope.evaluation.explanations import ExplanationScores, ExplanationTests, summarise
 from pneumoscope.evaluation.intervals import Interval
 from pneumoscope.evaluation.metrics import DECISION_METRICS, SCORE_METRICS, Counts, Metric
 from pneumoscope.evaluation.predictions import LABEL_NAMES, PredictionTable
@@ -86,6 +87,7 @@ class EvaluationReport:
         command: that made the report.
         versions: of the software that computed it.
         comparison: with a second model, where one was given.
+        explanations: tests of the model's heatmaps, where they were made.
     """
 
     table: PredictionTable
@@ -109,6 +111,7 @@ class EvaluationReport:
     command: str
     versions: Mapping[str, str]
     comparison: Comparison | None = None
+    explanations: ExplanationTests | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The content of ``report.json``: no NaN anywhere, ``None`` with a reason under ``undefined``."""
@@ -161,6 +164,7 @@ class EvaluationReport:
             "command": self.command,
             "versions": dict(self.versions),
             "comparison": self.comparison and self.comparison.to_json(),
+            "explanations": self.explanations and self.explanations.to_json(),
         }
 
 
@@ -174,6 +178,7 @@ def assemble(
     model: Mapping[str, Any],
     command: str = "",
     rival: Rival | None = None,
+    explanations: ExplanationScores | None = None,
     draws: int = bootstrap.DRAWS,
     seed: int = 0,
 ) -> EvaluationReport:
@@ -188,6 +193,7 @@ def assemble(
         model: what names the model.
         command: that the report is made by.
         rival: a second model on the same images.
+        explanations: scores of the model's heatmaps on some of the images.
         draws: bootstrap draws.
         seed: of the bootstrap.
 
@@ -232,6 +238,7 @@ def assemble(
         command=command,
         versions=_versions(),
         comparison=None if rival is None else compare(table, threshold, rival, draws=draws, seed=seed),
+        explanations=None if explanations is None else summarise(explanations, draws=draws, seed=seed),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from io import BytesIO
 from typing import Final
 
@@ -53,6 +54,24 @@ def panel(
         reasons=prediction.reasons,
     )
     return labelled_overlay(image.pixels, heatmap, text, side=side, bar_title=method)
+
+
+def side_by_side(
+    prediction: Prediction, image: GreyImage, heatmaps: Mapping[str, NDArray[np.float32]], *, title: str | None = None
+) -> NDArray[np.uint8]:
+    """Draw one record once for each heatmap, in a row.
+
+    Args:
+        prediction: what the model says.
+        image: what it says it about.
+        heatmaps: ``float32 [h, w]``, 0 to 1, by the name of what made them; at least one.
+        title: over each picture; the record's path by default.
+
+    Returns:
+        RGB, ``uint8 [height, width, 3]``.
+    """
+    drawn = [panel(prediction, image, heat, method=method, title=title) for method, heat in heatmaps.items()]
+    return np.concatenate(drawn, axis=1)
 
 
 def panel_png(rgb: NDArray[np.uint8], prediction: Prediction) -> bytes:

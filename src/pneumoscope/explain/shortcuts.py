@@ -1,0 +1,180 @@
+"""Shortcut checks: does the answer stay when what must not matter is hidden or slightly changed?
+
+Networks learn hospitals' side markers and borders where those go with the label (Zech et al. 2018, doi
+10.1371/journal.pmed.1002683; DeGrave et al. 2021, doi 10.1038/s42256-021-00338-7). Each check changes every radiograph
+in one way and judges it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pneumoscope.evaluation.bootstrap import Resampling
+from pneumoscope.evaluation.intervals import Interval, delong, wilson
+from pneumoscope.model import Model
+
+Pixels = NDArray[np.uint8]
+
+CORNER: Final = 0.2
+"""Side of a masked corner, share of the image's; side markers stand within it."""
+FRAME: Final = 0.07
+"""Width of the masked frame, share of the side."""
+TOLERATED_LOSS: Final = 0.01
+"""Accuracy that masking may cost; a model whose 95 % interval of the loss lies beyond it leans on what was hidden."""
+
+
+class Change(StrEnum):
+    """What is done to every radiograph. The first three hide what holds no lung."""
+
+    UPPER_CORNERS_MASKED = "upper corners masked"
+    ALL_CORNERS_MASKED = "all corners masked"
+    FRAME_MASKED = "frame masked"
+    BLACK_FRAME = "black frame, as of collimation"
+    ROTATED_LEFT = "rotated by 5 degrees to the left"
+    ROTATED_RIGHT = "rotated by 5 degrees to the right"
+    SHIFTED_RIGHT = "shifted right by 4 %"
+    SHIFTED_DOWN = "shifted down by 4 %"
+    DARKER = "gamma 1.25"
+    BRIGHTER = "gamma 0.8"
+
+
+MASKING: Final = (Change.UPPER_CORNERS_MASKED, Change.ALL_CORNERS_MASKED, Change.FRAME_MASKED)
+
+
+def _corners_masked(pixels: Pixels, *, lower: bool) -> Pixels:
+    """Corners painted with the image's mean, which is no shape that a network could take for a marker."""
+    masked = pixels.copy()
+    rows, columns = (round(side * CORNER) for side in pixels.shape)
+    fill = round(float(pixels.mean()))
+    for vertical in (slice(None, rows), slice(-rows, None))[: 1 + lower]:
+        masked[vertical, :columns] = masked[vertical, -columns:] = fill
+    return masked
+
+
+def _framed(pixels: Pixels, fill: int) -> Pixels:
+    masked = np.full_like(pixels, fill)
+    rows, columns = (round(side * FRAME) for side in pixels.shape)
+    masked[rows:-rows, columns:-columns] = pixels[rows:-rows, columns:-columns]
+    return masked
+
+
+def _rotated(pixels: Pixels, degrees: float) -> Pixels:
+    return np.asarray(Image.fromarray(pixels).rotate(degrees, Image.Resampling.BILINEAR))
+
+
+def _shifted(pixels: Pixels, right: float, down: float) -> Pixels:
+    """The edge is repeated where nothing was: a black stripe would be another change."""
+    height, width = pixels.shape
+    rows = np.clip(np.arange(height) - round(down * height), 0, height - 1)
+    columns = np.clip(np.arange(width) - round(right * width), 0, width - 1)
+    return pixels[np.ix_(rows, columns)]
+
+
+def _gamma(pixels: Pixels, exponent: float) -> Pixels:
+    levels = (np.arange(256) / 255) ** exponent * 255
+    return np.round(levels).astype(np.uint8)[pixels]
+
+
+CHANGES: Final[Mapping[Change, Callable[[Pixels], Pixels]]] = {
+    Change.UPPER_CORNERS_MASKED: lambda pixels: _corners_masked(pixels, lower=False),
+    Change.ALL_CORNERS_MASKED: lambda pixels: _corners_masked(pixels, lower=True),
+    Change.FRAME_MASKED: lambda pixels: _framed(pixels, round(float(pixels.mean()))),
+    Change.BLACK_FRAME: lambda pixels: _framed(pixels, 0),
+    Change.ROTATED_LEFT: lambda pixels: _rotated(pixels, 5),
+    Change.ROTATED_RIGHT: lambda pixels: _rotated(pixels, -5),
+    Change.SHIFTED_RIGHT: lambda pixels: _shifted(pixels, 0.04, 0),
+    Change.SHIFTED_DOWN: lambda pixels: _shifted(pixels, 0, 0.04),
+    Change.DARKER: lambda pixels: _gamma(pixels, 1.25),
+    Change.BRIGHTER: lambda pixels: _gamma(pixels, 0.8),
+}
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What one change did to a model's answers on N images.
+
+    Attributes:
+        change: what was done.
+        accuracy: after it, 0 to 1, at the same threshold.
+        accuracy_change: less the accuracy before, -1 to 1.
+        accuracy_change_ci95: bootstrap over patients.
+        auc: after it; ``None`` where one class is missing.
+        mean_probability_change: mean of the absolute changes, 0 to 1.
+        flips: decisions that changed.
+        flips_ci95: Wilson interval of their share.
+        atypical: images that typicality would now refuse and did not before.
+    """
+
+    change: Change
+    accuracy: float
+    accuracy_change: float
+    accuracy_change_ci95: Interval
+    auc: float | None
+    mean_probability_change: float
+    flips: int
+    flips_ci95: Interval | None
+    atypical: int
+
+    @property
+    def leans(self) -> bool:
+        """Whether hiding what must not matter surely costs more accuracy than is tolerated."""
+        return self.change in MASKING and self.accuracy_change_ci95[1] < -TOLERATED_LOSS
+
+
+def check_shortcuts(
+    model: Model,
+    images: Iterable[Pixels],
+    positive: NDArray[np.bool_],
+    *,
+    threshold: float,
+    patients: Sequence[str | None] | None = None,
+    seed: int = 0,
+) -> list[CheckResult]:
+    """Judge every radiograph as it is and after each change.
+
+    Args:
+        model: to check.
+        images: N grey images ``uint8 [224, 224]``, of the contract's size, in order; taken one by one.
+        positive: which are pneumonia, ``bool [N]``.
+        threshold: probability from which an image is called pneumonia.
+        patients: of each image, for the bootstrap.
+        seed: of the bootstrap.
+    """
+    runtime = model.runtime()
+    rows = []
+    for pixels in images:
+        versions = [pixels, *(change(pixels) for change in CHANGES.values())]
+        rows.append([(out.probability, out.typicality) for out in map(runtime.run, versions)])
+    values = np.array(rows).transpose(1, 2, 0)  # [1 + changes, 2, N]
+    resampling = Resampling.draw(patients, len(positive), seed=seed)
+    everything, limit = np.ones(len(positive), bool), model.contract.typicality_limit
+    (before, typical_before), changed = values[0], values[1:]
+    right_before = (before >= threshold) == positive
+    results = []
+    for change, (after, typical_after) in zip(CHANGES, changed, strict=True):
+        right = (after >= threshold) == positive
+        draws = resampling.proportion(right, everything) - resampling.proportion(right_before, everything)
+        low, high = np.quantile(draws, (0.025, 0.975))
+        flips = int(((after >= threshold) != (before >= threshold)).sum())
+        both = 0 < positive.sum() < len(positive)
+        results.append(
+            CheckResult(
+                change=change,
+                accuracy=float(right.mean()),
+                accuracy_change=float(right.mean() - right_before.mean()),
+                accuracy_change_ci95=(float(low), float(high)),
+                auc=float(delong(positive.astype(np.int64), after).aucs[0]) if both else None,
+                mean_probability_change=float(np.abs(after - before).mean()),
+                flips=flips,
+                flips_ci95=wilson(flips, len(positive)),
+                atypical=int(((typical_after < limit) & (typical_before >= limit)).sum()),
+            )
+        )
+    return results
