@@ -47,6 +47,17 @@ def test_borders_are_black_and_symmetric() -> None:
     assert black[-width:].all()
 
 
+def test_a_frame_is_black_on_every_side_and_only_there() -> None:
+    picture = varied(frame=1)
+    rows, columns = ((picture != 0).any(axis) for axis in (1, 0))
+    top, bottom = int(np.argmax(rows)), int(np.argmax(rows[::-1]))
+    left, right = int(np.argmax(columns)), int(np.argmax(columns[::-1]))
+    assert max(top, bottom, left, right) <= 0.1 * 224
+    assert len({top, bottom, left, right}) > 1
+    inside = np.s_[top : 224 - bottom, left : 224 - right]
+    assert np.array_equal(picture[inside], CHEST[inside])
+
+
 def test_erasing_stays_in_an_upper_corner() -> None:
     for seed in range(20):
         rows, columns = np.nonzero(varied(seed, erase=1) != CHEST)
@@ -54,7 +65,7 @@ def test_erasing_stays_in_an_upper_corner() -> None:
         assert columns.max() < 0.22 * 224 or columns.min() >= 0.78 * 224 - 1
 
 
-@pytest.mark.parametrize("name", ["gamma", "contrast", "brightness"])
+@pytest.mark.parametrize("name", ["gamma", "contrast", "brightness", "tone"])
 def test_photometry_keeps_the_order_of_grey_levels(name: str) -> None:
     picture = varied(3, **{name: 0.5})
     order = np.argsort(CHEST.ravel(), kind="stable")

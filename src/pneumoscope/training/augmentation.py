@@ -35,6 +35,7 @@ def augment(pixels: Pixels, settings: Augmentation, rng: np.random.Generator) ->
     varied = _photometry(np.asarray(image), settings, rng)
     _erase_corners(varied, settings, rng)
     _side_borders(varied, settings, rng)
+    _frame(varied, settings, rng)
     return varied
 
 
@@ -60,16 +61,25 @@ def _photometry(pixels: Pixels, settings: Augmentation, rng: np.random.Generator
     gamma = 2 ** (settings.gamma * rng.uniform(-1, 1))
     contrast = 1 + settings.contrast * rng.uniform(-1, 1)
     brightness = settings.brightness * rng.uniform(-1, 1)
-    curve = (_LEVELS**gamma - 0.5) * contrast + 0.5 + brightness
+    curve = (_toned(_LEVELS**gamma, settings, rng) - 0.5) * contrast + 0.5 + brightness
     if rng.random() < settings.invert:
         curve = 1 - curve
-    table = np.clip(curve * 255 + 0.5, 0, 255).astype(np.uint8)
+    table: Pixels = np.clip(curve * 255 + 0.5, 0, 255).astype(np.uint8)
     varied = table[pixels]
     deviation = settings.noise * max(0.0, rng.uniform(-1, 1))
     if deviation > 0:
         noise = rng.standard_normal(varied.shape, dtype=np.float32) * deviation
         varied = np.clip(varied + noise + 0.5, 0, 255).astype(np.uint8)
     return varied
+
+
+def _toned(curve: NDArray[np.float64], settings: Augmentation, rng: np.random.Generator) -> NDArray[np.float64]:
+    """An S-shaped curve or its opposite, as detectors' look-up tables differ; rises everywhere while below 1."""
+    if not settings.tone:  # draws nothing, so that recipes without it see the same pictures as ever
+        return curve
+    strength = settings.tone * rng.uniform(-1, 1)
+    toned: NDArray[np.float64] = curve - strength / math.tau * np.sin(math.tau * curve)
+    return toned
 
 
 def _erase_corners(pixels: Pixels, settings: Augmentation, rng: np.random.Generator) -> None:
@@ -89,3 +99,13 @@ def _side_borders(pixels: Pixels, settings: Augmentation, rng: np.random.Generat
     columns = int(pixels.shape[1] * rng.uniform(0.01, 0.12))
     pixels[:, :columns] = 0
     pixels[:, pixels.shape[1] - columns :] = 0
+
+
+def _frame(pixels: Pixels, settings: Augmentation, rng: np.random.Generator) -> None:
+    """Black on all four sides, each of its own width, as a collimator leaves it."""
+    if not settings.frame or rng.random() >= settings.frame:
+        return
+    height, width = pixels.shape
+    top, bottom, left, right = rng.uniform(0, 0.1, size=4)
+    pixels[: int(top * height)] = pixels[height - int(bottom * height) :] = 0
+    pixels[:, : int(left * width)] = pixels[:, width - int(right * width) :] = 0

@@ -44,6 +44,8 @@ class Augmentation:
         noise: largest standard deviation of Gaussian noise, grey levels.
         border: probability of black side borders of up to 12 % of the width.
         erase: probability of erasing a rectangle in the upper corners, where side markers stand.
+        tone: largest strength, up to 1, of a smooth curve that makes middle greys steeper or flatter.
+        frame: probability of a black frame, as of collimation, of up to 10 % on each of the four sides.
     """
 
     rotation: float = 0.0
@@ -59,6 +61,8 @@ class Augmentation:
     noise: float = 0.0
     border: float = 0.0
     erase: float = 0.0
+    tone: float = 0.0
+    frame: float = 0.0
 
 
 class InitialWeights(StrEnum):

@@ -1,0 +1,111 @@
+"""Shortcut checks: changes do what they say, and a model that leans on a marker is caught."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import phantom
+from pneumoscope.explain.shortcuts import CHANGES, CORNER, FRAME, Change, check_shortcuts
+from pneumoscope.model import load_model
+
+SIDE = 224
+
+
+@pytest.fixture
+def chest() -> NDArray[np.uint8]:
+    return phantom.chest_phantom(SIDE, seed=1)
+
+
+@pytest.mark.parametrize("change", list(Change))
+def test_each_change_changes_and_keeps_the_shape(change: Change, chest: NDArray[np.uint8]) -> None:
+    original = chest.copy()
+    changed = CHANGES[change](chest)
+    assert changed.shape == chest.shape
+    assert changed.dtype == np.uint8
+    assert (changed != chest).any()
+    np.testing.assert_array_equal(chest, original)
+
+
+def test_masking_hides_only_where_it_says(chest: NDArray[np.uint8]) -> None:
+    corner, frame = round(SIDE * CORNER), round(SIDE * FRAME)
+    upper = CHANGES[Change.UPPER_CORNERS_MASKED](chest)
+    assert np.unique(upper[:corner, :corner]).size == np.unique(upper[:corner, -corner:]).size == 1
+    np.testing.assert_array_equal(upper[corner:], chest[corner:])
+    np.testing.assert_array_equal(upper[:, corner:-corner], chest[:, corner:-corner])
+    every = CHANGES[Change.ALL_CORNERS_MASKED](chest)
+    assert np.unique(every[-corner:, :corner]).size == np.unique(every[-corner:, -corner:]).size == 1
+    framed = CHANGES[Change.FRAME_MASKED](chest)
+    np.testing.assert_array_equal(framed[frame:-frame, frame:-frame], chest[frame:-frame, frame:-frame])
+    assert np.unique(np.r_[framed[:frame].ravel(), framed[:, -frame:].ravel()]).size == 1
+    assert not CHANGES[Change.BLACK_FRAME](chest)[:frame].any()
+
+
+def test_gamma_and_shift_go_the_right_way(chest: NDArray[np.uint8]) -> None:
+    assert CHANGES[Change.DARKER](chest).mean() < chest.mean() < CHANGES[Change.BRIGHTER](chest).mean()
+    np.testing.assert_array_equal(CHANGES[Change.SHIFTED_RIGHT](chest)[:, 9:], chest[:, :-9])
+    np.testing.assert_array_equal(CHANGES[Change.SHIFTED_DOWN](chest)[9:], chest[:-9])
+
+
+class MarkerReader:
+    """Calls pneumonia whatever has a bright upper left corner."""
+
+    contract = SimpleNamespace(typicality_limit=0.5)
+
+    def runtime(self) -> MarkerReader:
+        return self
+
+    def run(self, pixels: NDArray[np.uint8]) -> Any:
+        return SimpleNamespace(probability=float(pixels[:12, :12].mean() > 200), typicality=0.9)
+
+
+def marked(count: int) -> tuple[list[NDArray[np.uint8]], NDArray[np.bool_]]:
+    images, positive = [], np.arange(count) % 2 == 1
+    for number in range(count):
+        image = phantom.chest_phantom(SIDE, seed=number)
+        image[:20, :20] = 255 if positive[number] else 0
+        images.append(image)
+    return images, positive
+
+
+def test_a_model_that_reads_a_marker_is_caught() -> None:
+    images, positive = marked(30)
+    results = {r.change: r for r in check_shortcuts(MarkerReader(), images, positive, threshold=0.5)}  # type: ignore[arg-type]
+    corner = results[Change.UPPER_CORNERS_MASKED]
+    assert corner.leans
+    assert (corner.accuracy, corner.accuracy_change, corner.auc) == (0.5, -0.5, 0.5)
+    assert (corner.flips, corner.mean_probability_change, corner.atypical) == (15, 0.5, 0)
+    assert corner.flips_ci95 is not None
+    assert corner.flips_ci95[0] < 0.5 < corner.flips_ci95[1]
+    assert corner.accuracy_change_ci95[0] < -0.5 < corner.accuracy_change_ci95[1] < -0.2
+    assert not results[Change.BRIGHTER].leans
+    assert results[Change.BRIGHTER].flips == 0
+
+
+def test_one_class_alone_has_no_auc() -> None:
+    images, positive = marked(4)
+    alone = [image for image, sick in zip(images, positive, strict=True) if sick]
+    results = check_shortcuts(MarkerReader(), alone, np.ones(2, bool), threshold=0.5)  # type: ignore[arg-type]
+    assert all(result.auc is None for result in results)
+
+
+def test_the_built_in_model_does_not_lean(radiographs: Path) -> None:
+    """On the 16 validation radiographs, from native size: without their markers at most two answers turn."""
+    from pneumoscope.images import read_image
+    from pneumoscope.preprocess import shrink
+
+    model = load_model()
+    paths = sorted((radiographs / "native" / "val").rglob("*.jpeg"))
+    assert len(paths) == 16
+    pixels = [shrink(read_image(path).pixels, width=SIDE, height=SIDE) for path in paths]
+    positive = np.array([path.parent.name == "PNEUMONIA" for path in paths])
+    _, point = model.contract.operating_point(None)
+    for result in check_shortcuts(model, pixels, positive, threshold=point.threshold):
+        assert not result.leans, result
+        if result.change in (Change.UPPER_CORNERS_MASKED, Change.ALL_CORNERS_MASKED):
+            assert result.flips <= 2, result
