@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from flask.testing import FlaskClient
 from numpy.typing import NDArray
 from pydicom.data import get_testdata_file
@@ -55,6 +59,12 @@ class StandIn(Model):
         return Outputs(p, np.array([1 - p, 0.7 * p, 0.3 * p], np.float32), heatmap, 0.9)
 
 
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+NO_BROWSER = "Debian's packages chromium and chromium-driver are needed to test the pages"
+needs_browser = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER) and not os.environ.get("CI"), reason=NO_BROWSER
+)  # in CI the fixture `browser` fails instead
+
 MakeClient = Callable[..., FlaskClient]
 
 
@@ -77,6 +87,13 @@ def form(*files: tuple[str, bytes], field: str = "file") -> dict[str, Any]:
 def json_of(response: Any) -> Any:
     """The JSON of a response, which is checked by what the test does with it."""
     return response.json
+
+
+def requested(browser: Any) -> list[str]:
+    """The addresses that the browser's pages asked for since the last call; its own parts left out."""
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    return [url for url in asked if not url.startswith(("chrome:", "data:", "blob:"))]
 
 
 def dicom_sample(name: str) -> Path:

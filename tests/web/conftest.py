@@ -14,7 +14,7 @@ import phantom
 from pneumoscope.model import Model, load_model
 from pneumoscope.web.app import SERVICE, create_app
 from pneumoscope.web.settings import Settings
-from web_kit import MakeClient, StandIn
+from web_kit import CHROMIUM, DRIVER, NO_BROWSER, MakeClient, StandIn
 
 
 @pytest.fixture
@@ -68,3 +68,29 @@ def ill_chest() -> bytes:
 @pytest.fixture(scope="session")
 def page_of_text() -> bytes:
     return phantom.encode(phantom.text_page())
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Headless Chromium; ``browser.downloads`` is where it saves files."""
+    if not (CHROMIUM and DRIVER):
+        pytest.fail(NO_BROWSER)
+    from selenium import webdriver
+    from selenium.webdriver.chrome.options import Options
+    from selenium.webdriver.chrome.service import Service
+
+    options = Options()
+    options.binary_location = CHROMIUM
+    downloads = tmp_path_factory.mktemp("downloads")
+    for flag in (
+        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+        "--disable-background-networking", "--disable-component-update", "--window-size=1280,1000",
+        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
+    ):  # fmt: skip
+        options.add_argument(flag)
+    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    driver.downloads = downloads  # type: ignore[attr-defined]
+    yield driver
+    driver.quit()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,13 +20,8 @@ from pneumoscope.web.app import create_app
 from pneumoscope.web.server import WebServer
 from pneumoscope.web.settings import Settings
 from pneumoscope.web.tokens import new_token
-from web_kit import StandIn, dicom_sample
+from web_kit import StandIn, dicom_sample, needs_browser
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-MISSING = "Debian's packages chromium and chromium-driver are needed to test the page"
-needs_browser = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER) and not os.environ.get("CI"), reason=MISSING
-)  # in CI the fixture fails instead
 pytestmark = [needs_browser, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 SHOTS = os.environ.get("PNEUMOSCOPE_SCREENSHOTS")
 
@@ -47,31 +41,6 @@ def serving(**changes: Any) -> Iterator[str]:
 def address() -> Iterator[str]:
     with serving() as url:
         yield url
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    if not (CHROMIUM and DRIVER):
-        pytest.fail(MISSING)
-    from selenium import webdriver
-    from selenium.webdriver.chrome.options import Options
-    from selenium.webdriver.chrome.service import Service
-
-    options = Options()
-    options.binary_location = CHROMIUM
-    downloads = tmp_path_factory.mktemp("downloads")
-    for flag in (
-        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-        "--disable-background-networking", "--disable-component-update", "--window-size=1280,1000",
-        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
-    ):  # fmt: skip
-        options.add_argument(flag)
-    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    driver.downloads = downloads  # type: ignore[attr-defined]
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ COMPRESSION: Final = 1
 
 def radiograph_uri(pixels: NDArray[np.uint8]) -> str:
     """A radiograph, ``uint8 [H, W]``, as a grey PNG."""
-    return _data_uri(_fit(pixels))
+    return _data_uri(fit(pixels))
 
 
 def overlay_uri(pixels: NDArray[np.uint8], heatmap: NDArray[np.float32], opacity: float) -> str:
@@ -30,10 +30,11 @@ def overlay_uri(pixels: NDArray[np.uint8], heatmap: NDArray[np.float32], opacity
     With ``opacity=1``, laying it over the radiograph at a share ``s`` gives exactly the overlay of opacity ``s``: the
     page's slider needs no second request.
     """
-    return _data_uri(overlay(_fit(pixels), heatmap, opacity=opacity))
+    return _data_uri(overlay(fit(pixels), heatmap, opacity=opacity))
 
 
-def _fit(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def fit(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Shrink a radiograph, ``uint8 [H, W]``, to what a screen shows: :data:`LONGEST_SIDE` at most."""
     height, width = pixels.shape
     scale = LONGEST_SIDE / max(height, width)
     if scale >= 1:
