@@ -50,7 +50,7 @@ _MEANING: Final[Mapping[Check, str]] = {
 }
 RANDOMISATION_MEANING: Final = (
     "rank correlation with the heatmap of the model after its layers, from the last downwards, had their weights "
-    "shuffled; it should fall to the level of two different images"
+    "shuffled; it should fall to the level of two different images. Grad-CAM is compared with its negative part"
 )
 OTHER_IMAGE_MEANING: Final = "rank correlation of the heatmaps of two different images: what maps have in common anyway"
 

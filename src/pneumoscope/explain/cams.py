@@ -10,6 +10,11 @@ from pneumoscope.explain.opened_graph import Evidence
 Heat = NDArray[np.float32]
 
 
+def weighted_maps(evidence: Evidence) -> Heat:
+    """Grad-CAM before its negative part is cut off, ``float32 [h, w]``: what speaks for and against pneumonia."""
+    return np.asarray((evidence.maps * evidence.weights).sum(axis=-1), np.float32)
+
+
 def grad_cam(evidence: Evidence) -> Heat:
     """Grad-CAM: positive part of the maps weighted by the mean gradient over each map.
 
@@ -18,7 +23,7 @@ def grad_cam(evidence: Evidence) -> Heat:
     Returns:
         ``float32 [h, w]``, 0 to 1; all zero where nothing speaks for pneumonia.
     """
-    return _normalised((evidence.maps * evidence.weights).sum(axis=-1))
+    return _normalised(weighted_maps(evidence))
 
 
 def grad_cam_plus_plus(evidence: Evidence) -> Heat:

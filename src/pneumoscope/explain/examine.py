@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +23,8 @@ from pneumoscope.evaluation.explanations import (
     RandomisedScores,
 )
 from pneumoscope.explain.agreement import lung_box, lung_share, rank_correlation, shift_stability
-from pneumoscope.explain.cams import grad_cam, grad_cam_plus_plus
-from pneumoscope.explain.opened_graph import Flatbuffer, OpenedGraph
+from pneumoscope.explain.cams import grad_cam, grad_cam_plus_plus, weighted_maps
+from pneumoscope.explain.opened_graph import Evidence, Flatbuffer, OpenedGraph
 from pneumoscope.explain.perturbation import Curves, Heat, Perturbation, Pixels, area, centre_blob, random_heat
 from pneumoscope.explain.randomisation import cascade
 from pneumoscope.images import read_image
@@ -34,7 +34,13 @@ from pneumoscope.preprocess import shrink
 IMAGES: Final = 100
 """Images that the tests are made on, at most: some 80 inferences each."""
 
-_CAMS: Final = {Heatmap.GRAD_CAM: grad_cam, Heatmap.GRAD_CAM_PLUS_PLUS: grad_cam_plus_plus}
+Cams = Mapping[Heatmap, Callable[[Evidence], Heat]]
+
+_CAMS: Final[Cams] = {Heatmap.GRAD_CAM: grad_cam, Heatmap.GRAD_CAM_PLUS_PLUS: grad_cam_plus_plus}
+
+# A model with random weights that leans to normal has a blank Grad-CAM; before its negative part is cut off there is
+# always something to compare. Grad-CAM++ has no negative part.
+_COMPARED: Final[Cams] = {Heatmap.GRAD_CAM: weighted_maps, Heatmap.GRAD_CAM_PLUS_PLUS: grad_cam_plus_plus}
 
 Explain = Callable[[Pixels], dict[Heatmap, Heat]]
 """Gives the model's heatmaps of ``uint8 [H, W]`` pixels at its input size."""
@@ -45,7 +51,7 @@ class _Examined:
     """What one image gives."""
 
     pixels: Pixels
-    heatmaps: dict[Heatmap, Heat]
+    compared: dict[Heatmap, Heat]
     scores: dict[Heatmap, dict[Check, float]]
     curves: dict[Heatmap, Curves]
 
@@ -77,10 +83,15 @@ def examine(
     undefined: dict[str, str] = {}
     if not chosen:
         undefined["all"] = "no image was called pneumonia"
-    flatbuffer = _opened(model, undefined)
-    explain = _from_graph(flatbuffer.packed()) if flatbuffer else _from_model(model)
+    flatbuffer = _opened(model, chosen[0], undefined) if chosen else None
+    explain = _from_graph(flatbuffer.packed(), _CAMS) if flatbuffer else _from_model(model)
+    compared = _from_graph(flatbuffer.packed(), _COMPARED) if flatbuffer else explain
+
+    def one(index: int) -> _Examined:
+        return _examine_one(model, explain, compared, paths[index], [seed, index])
+
     with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
-        jobs_done = pool.map(lambda index: _examine_one(model, explain, paths[index], [seed, int(index)]), drawn)
+        jobs_done = pool.map(one, drawn.tolist())
         results = list(tqdm(jobs_done, total=len(chosen), desc="Testing explanations", unit="image"))
         randomised = _randomised(flatbuffer, results, seed, pool, undefined) if chosen else ()
     if len(chosen) == 1:
@@ -107,20 +118,29 @@ def examine(
     )
 
 
-def _opened(model: Model, undefined: dict[str, str]) -> Flatbuffer | None:
+def _read(model: Model, path: str) -> Pixels:
+    contract = model.contract
+    image = read_image(Path(path), target=contract.input_width)
+    return shrink(image.pixels, width=contract.input_width, height=contract.input_height)
+
+
+def _opened(model: Model, path: str, undefined: dict[str, str]) -> Flatbuffer | None:
+    """The graph taken apart and tried on one image, or ``None`` and the reason."""
     try:
-        return Flatbuffer(model.graph)
+        flatbuffer = Flatbuffer(model.graph)
+        OpenedGraph(flatbuffer.packed())(_read(model, path))
+        return flatbuffer
     except ModelError as error:
         undefined[Heatmap.GRAD_CAM_PLUS_PLUS.value] = undefined["randomisation"] = str(error)
         return None
 
 
-def _from_graph(graph: bytes) -> Explain:
+def _from_graph(graph: bytes, cams: Cams) -> Explain:
     opened = OpenedGraph(graph)
 
     def explain(pixels: Pixels) -> dict[Heatmap, Heat]:
         evidence = opened(pixels)
-        return {name: cam(evidence) for name, cam in _CAMS.items()}
+        return {name: cam(evidence) for name, cam in cams.items()}
 
     return explain
 
@@ -129,10 +149,8 @@ def _from_model(model: Model) -> Explain:
     return lambda pixels: {Heatmap.GRAD_CAM: model.runtime().run(pixels).heatmap}
 
 
-def _examine_one(model: Model, explain: Explain, path: str, seed: list[int]) -> _Examined:
-    contract, random = model.contract, np.random.default_rng(seed)
-    image = read_image(Path(path), target=contract.input_width)
-    pixels = shrink(image.pixels, width=contract.input_width, height=contract.input_height)
+def _examine_one(model: Model, explain: Explain, compared: Explain, path: str, seed: list[int]) -> _Examined:
+    pixels, random = _read(model, path), np.random.default_rng(seed)
     of_model = explain(pixels)
     cells = (of_model[Heatmap.GRAD_CAM].shape[0], of_model[Heatmap.GRAD_CAM].shape[1])
     baselines = dict(zip(BASELINES, (random_heat(cells, random), centre_blob(cells)), strict=True))
@@ -148,7 +166,7 @@ def _examine_one(model: Model, explain: Explain, path: str, seed: list[int]) -> 
         }
     for name, heat in of_model.items():
         scores[name][Check.STABILITY] = shift_stability(pixels, heat, lambda moved, name=name: explain(moved)[name])  # type: ignore[misc]
-    return _Examined(pixels, of_model, scores, curves)
+    return _Examined(pixels, compared(pixels), scores, curves)
 
 
 def _randomised(
@@ -164,11 +182,11 @@ def _randomised(
     stages = []
     try:
         for stage in cascade(flatbuffer, seed=seed):
-            explain = _from_graph(stage.graph)
-            maps = list(pool.map(explain, [result.pixels for result in results]))
+            compared = _from_graph(stage.graph, _COMPARED)
+            maps = list(pool.map(compared, [result.pixels for result in results]))
             similarity = {
                 name: np.array(
-                    [rank_correlation(r.heatmaps[name], after[name]) for r, after in zip(results, maps, strict=True)]
+                    [rank_correlation(r.compared[name], after[name]) for r, after in zip(results, maps, strict=True)]
                 )
                 for name in MODEL_HEATMAPS
             }
@@ -184,9 +202,9 @@ def _other_image(results: Sequence[_Examined]) -> dict[Heatmap, NDArray[np.float
     others = [*results[1:], results[0]]
     return {
         name: np.array(
-            [rank_correlation(a.heatmaps[name], b.heatmaps[name]) for a, b in zip(results, others, strict=True)]
+            [rank_correlation(a.compared[name], b.compared[name]) for a, b in zip(results, others, strict=True)]
         )
-        for name in results[0].heatmaps
+        for name in results[0].compared
     }
 
 

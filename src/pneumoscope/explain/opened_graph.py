@@ -20,6 +20,7 @@ from pneumoscope.runtime import SIGNATURE
 
 # From the heatmap back to the product of maps and weights, as the layers of `export` are converted.
 _HEATMAP_CHAIN: Final = ("DIV", "RELU", "SUM")
+_TOLERANCE: Final = 1e-3  # of the hottest spot
 _NOT_TAKEN_APART: Final = "this model's heatmap cannot be taken apart"
 
 
@@ -168,15 +169,18 @@ class OpenedGraph:
 
         Args:
             pixels: ``uint8 [height, width]`` grey levels at the graph's size.
+
+        Raises:
+            ModelError: what was found in the graph is not what its heatmap is made of.
         """
         run = self._runner()
         (name,) = run.get_input_details()
         result = run(**{name: pixels[None, :, :, None]})
-        return Evidence(
-            probability=float(result["probability"][0, 0]),
-            maps=np.array(result["maps"][0]),
-            weights=np.array(result["weights"]).reshape(-1),
-        )
+        maps, weights = np.array(result["maps"][0]), np.array(result["weights"]).reshape(-1)
+        heat = np.maximum((maps * weights).sum(axis=-1), 0)
+        if np.abs(heat - result["heatmap"][0] * heat.max()).max() > _TOLERANCE * heat.max():
+            raise ModelError(f"{_NOT_TAKEN_APART}: the maps and weights found in it do not give its heatmap")
+        return Evidence(float(result["probability"][0, 0]), maps, weights)
 
     def _runner(self) -> Any:
         if not hasattr(self._local, "run"):
