@@ -6,6 +6,7 @@ python tools/figures.py --check    fail if a block is not what the JSON says
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 from pathlib import Path
@@ -64,7 +65,31 @@ def speed_figures() -> str:
     return table(["benchmark", "measured", "goal"], lines)
 
 
-BLOCKS = {"models": model_figures, "speed": speed_figures}
+def training_figures() -> str:
+    """Every training run under ``reports/``: its best epoch by mean AUC, and the gap between both validations."""
+    lines = []
+    for file in sorted(REPORTS.glob("*/log.csv")):
+        with file.open(newline="", encoding="utf-8") as stream:
+            log = list(csv.DictReader(stream))
+        final = [row for row in log if row["size"] == log[-1]["size"]]
+        best = max(final, key=lambda row: float(row["grouped_auc"]) + float(row["ordered_auc"]))
+        grouped, ordered = float(best["grouped_auc"]), float(best["ordered_auc"])
+        hours = sum(float(row["seconds"]) for row in log) / 3600
+        lines.append(
+            [
+                f"`{file.parent.name}`",
+                f"{best['epoch']} of {len(log)}",
+                f"{grouped:.4f}",
+                f"{ordered:.4f}",
+                f"{ordered - grouped:+.4f}",
+                f"{hours:.1f}",
+            ]
+        )
+    header = ["run", "best epoch", "AUC random patients", "AUC time-ordered", "gap", "hours, two cores"]
+    return table(header, lines)
+
+
+BLOCKS = {"models": model_figures, "runs": training_figures, "speed": speed_figures}
 
 
 def rewritten(text: str) -> str:

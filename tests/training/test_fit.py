@@ -158,3 +158,22 @@ def test_smoothed_targets_still_sum_to_one() -> None:
     np.testing.assert_allclose(three.sum(1), 1, rtol=1e-6)
     two = loss_targets(targets, dataclasses.replace(TINY, label_smoothing=0.1, classes=2))
     np.testing.assert_allclose(two[:, 0], [0.05, 0.95], rtol=1e-6)
+
+
+def test_batch_statistics_are_the_plain_average_over_batches(rows: list[ManifestRow]) -> None:
+    """On a lone batch normalisation: the average of the batches' means and variances, the momentum as before."""
+    import keras
+
+    pixels = np.random.default_rng(0).integers(0, 255, (24, 8, 8)).astype(np.uint8)
+    images = PixelSet(pixels, np.tile(np.array([1, 0, 0], np.float32), (24, 1)), tuple(rows[:24]))
+    batches = TrainingBatches(images, dataclasses.replace(TINY, balanced=False), seed=0, epoch=0)
+    norm = keras.layers.BatchNormalization(momentum=0.9)
+    model = keras.Sequential([keras.Input((8, 8, 1)), norm])
+    fit._estimate_batch_statistics(model, batches, 3)
+    drawn = [batches[index][0] for index in range(3)]
+    mean, variance = (np.asarray(each).item() for each in (norm.moving_mean, norm.moving_variance))
+    assert mean == pytest.approx(np.mean([batch.mean() for batch in drawn]), rel=1e-4)
+    assert variance == pytest.approx(np.mean([batch.var() for batch in drawn]), rel=1e-3)
+    assert norm.momentum == 0.9
+    fit._estimate_batch_statistics(model, batches, 0)
+    assert np.asarray(norm.moving_mean).item() == mean

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pneumoscope.errors import TrainingError
+from pneumoscope.errors import TrainingError, UsageError
 from pneumoscope.training.recipe import built_in_recipes, load_recipe, parse_recipe
 
 MINIMAL = 'name = "x"\nnetwork = "pneumonet"\n[[stages]]\nepochs = 3\nsize = 64\n[[stages]]\nepochs = 1\n'
@@ -46,9 +46,9 @@ def test_wrong_recipes(text: str, message: str) -> None:
 
 
 def test_unknown_names() -> None:
-    with pytest.raises(TrainingError, match="built in are"):
+    with pytest.raises(UsageError, match="built in are"):
         load_recipe("nothing")
-    with pytest.raises(TrainingError, match="no such recipe file"):
+    with pytest.raises(UsageError, match="no such recipe file"):
         load_recipe("nothing.toml")
 
 

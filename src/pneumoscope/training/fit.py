@@ -109,6 +109,7 @@ def train(
     model = _resumed(run, records) if records else _fresh_model(recipe, len(sets.train.pixels))
     if initial and not records:
         _take_weights(model, initial)
+    tqdm.write(f"{model.name}: {model.count_params():,} parameters, {len(sets.train.pixels):,} images", file=sys.stderr)
     for epoch in range(len(records), recipe.epochs):
         records.append(_one_epoch(model, sets, recipe, seed, epoch, records, run))
     return run

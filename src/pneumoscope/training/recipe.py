@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pneumoscope.errors import TrainingError
+from pneumoscope.errors import TrainingError, UsageError
 
 
 @dataclass(frozen=True)
@@ -184,14 +184,19 @@ def built_in_recipes() -> tuple[str, ...]:
 
 
 def load_recipe(name_or_path: str) -> Recipe:
-    """A built-in recipe by its name, or any recipe by the path of its TOML file."""
+    """A built-in recipe by its name, or any recipe by the path of its TOML file.
+
+    Raises:
+        UsageError: there is none of that name or at that path.
+        TrainingError: it cannot be used.
+    """
     path = Path(name_or_path)
     if path.suffix == ".toml":
         if not path.is_file():
-            raise TrainingError(f"{path}: no such recipe file")
+            raise UsageError(f"{path}: no such recipe file")
         return parse_recipe(path.read_text("utf-8"), str(path))
     if name_or_path not in built_in_recipes():
-        raise TrainingError(
+        raise UsageError(
             f"recipe '{name_or_path}': unknown; built in are {', '.join(built_in_recipes())}, or give a .toml file"
         )
     file = resources.files(__package__) / "recipes" / f"{name_or_path}.toml"
