@@ -5,12 +5,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKS := requirements
 
-.PHONY: demo test check browser format lock clean
+.PHONY: demo test check browser mediapipe format lock clean
 
 demo: $(VENV)/.demo  ## judge real radiographs and show where the model looked
 	$(BIN)/pneumoscope demo --out demo
 
-test: check browser  ## every test
+test: check browser mediapipe  ## every test
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.dev  ## formatter, linter, types, import layers
@@ -27,6 +27,17 @@ browser:  ## the browser that the page's tests drive, where root allows
 	    echo "chromium and chromedriver are missing: the page's tests need them" >&2; \
 	  fi
 
+mediapipe: .venv-mediapipe/.done  ## MediaPipe Tasks in an environment of its own: its NumPy is older (Python up to 3.12)
+
+.venv-mediapipe/.done: $(LOCKS)/mediapipe.txt | $(BIN)/python
+	$(PIP) uv
+	if $(BIN)/uv python find --quiet --no-python-downloads ">=3.11,<3.13" >/dev/null; then \
+	  $(BIN)/uv venv --quiet --clear --no-python-downloads --python ">=3.11,<3.13" .venv-mediapipe && \
+	  $(BIN)/uv pip install --quiet --no-deps --python .venv-mediapipe/bin/python -r $(LOCKS)/mediapipe.txt && touch $@; \
+	else \
+	  echo "no Python 3.11 or 3.12 here: MediaPipe 0.10.21 has no build for this one, its test does not run" >&2; \
+	fi
+
 format: $(VENV)/.dev  ## format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -37,7 +48,7 @@ lock: | $(BIN)/python  ## resolve the locked dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-annotate --group dev --extra demo --extra train --extra web --extra ui pyproject.toml -o $(LOCKS)/dev.txt
 
 clean:
-	rm -rf $(VENV) demo dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-mediapipe demo dist .mypy_cache .ruff_cache .pytest_cache
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
