@@ -10,6 +10,8 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +151,7 @@ def test_several_at_once_with_dicom_and_refusals(page: Any, files: dict[str, Pat
     assert find(cards[2], ".radiograph").is_displayed()
     refused = cards[3]
     assert text(refused, ".verdict") == "Not judged: refused"
-    assert "page.png" in text(refused, ".reasons")
+    assert text(refused, ".reasons").startswith("overexposed or a printed page")
     assert not find(refused, ".score").is_displayed()
     assert find(refused, ".radiograph").is_displayed()
     assert not find(refused, ".overlay").is_displayed()
@@ -163,6 +165,52 @@ def test_the_real_leg_is_refused_in_words(page: Any) -> None:
     assert card.get_attribute("data-state") == "refused"
     assert "inverted" in text(card, ".reasons")
     shot(page, "refusal")
+
+
+def test_another_operating_point_judges_again(page: Any, files: dict[str, Path]) -> None:
+    from selenium.webdriver.support.select import Select
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    (card,) = upload(page, files["ill.png"])
+    find(card, ".opacity input").send_keys("\ue011")  # home
+    Select(find(page, "#operating-point")).select_by_value("sensitive")
+    WebDriverWait(page, 20).until(lambda p: "sensitive 0.100" in find(p, "#results").text)
+    (card,) = page.find_elements("css selector", ".card")
+    assert text(card, ".name") == "ill.png"
+    assert find(card, ".overlay").value_of_css_property("opacity") == "0"  # as it was set
+    assert find(page, "#files").get_attribute("value") == ""
+
+
+def test_a_model_without_subtypes_leaves_no_empty_place(
+    browser: Any, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = StandIn.run
+    monkeypatch.setattr(StandIn, "run", lambda model, pixels: replace(run(model, pixels), subtype=None))
+    with serving() as url:
+        browser.get(url)
+        (card,) = upload(browser, files["ill.png"])
+        assert text(card, ".verdict") == "Rated as pneumonia"
+        assert not find(card, ".subtype").is_displayed()
+        assert find(card, ".subtype").size["height"] == 0
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark")])
+def test_accessibility_by_axe(page: Any, files: dict[str, Path], address: str, width: int, scheme: str) -> None:
+    script = (resources.files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
+    page.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    )
+    page.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    )
+    upload(page, files["ill.png"], files["page.png"], files["broken.png"])
+    for path in ("", "docs"):
+        if path:
+            page.get(address + path)
+        page.execute_script(script)
+        found = page.execute_async_script("axe.run(document).then(arguments[0])")
+        assert len(found["passes"]) > 10
+        assert [(entry["id"], entry["nodes"][0]["html"]) for entry in found["violations"]] == []
 
 
 def test_drop_and_paste(page: Any) -> None:

@@ -2,23 +2,36 @@
 
 const AT_ONCE = 2; // requests under way
 const RETRIES = 6; // after a 503, as long as its Retry-After says
-const DEFAULT_OPACITY = 0.65;
 
 const byId = (id) => document.getElementById(id);
 const form = byId("form");
 const results = byId("results");
 const notice = document.querySelector(".notice").textContent.trim();
 const queue = [];
+const sources = new WeakMap(); // the file of each card
+let opacity = 65; // percent; as last chosen on any card
 let active = 0;
 
 /** Put files in line, a card each. */
 function add(files) {
   for (const file of files) {
-    const card = makeCard(file.name || "pasted image");
-    results.append(card);
-    queue.push({ file, card });
+    results.append(enqueue(file));
   }
   byId("clear").hidden = results.childElementCount === 0;
+  next();
+}
+
+function enqueue(file) {
+  const card = makeCard(file.name || "pasted image");
+  sources.set(card, file);
+  queue.push({ file, card });
+  return card;
+}
+
+/** Another operating point: every image is judged again. */
+function judgeAgain() {
+  queue.length = 0;
+  for (const card of [...results.children]) card.replaceWith(enqueue(sources.get(card)));
   next();
 }
 
@@ -74,7 +87,12 @@ function makeCard(name) {
   return card;
 }
 
-const percent = (value) => `${(100 * value).toFixed(1)} %`;
+/** No probability is shown as certain that is not. */
+function percent(value) {
+  if (value > 0.9995 && value < 1) return "> 99.9 %";
+  if (value < 0.0005 && value > 0) return "< 0.1 %";
+  return `${(100 * value).toFixed(1)} %`;
+}
 
 function reveal(card, selector) {
   const element = card.querySelector(selector);
@@ -115,7 +133,7 @@ function show(card, record) {
     showScore(card, record);
   } else {
     announce(card, record.status === "refused" ? "Not judged: refused" : "Not judged: unreadable");
-    listReasons(card, record.reasons);
+    listReasons(card, record.reasons.map((reason) => reason.replace(`${record.path}: `, "")));
   }
   if (record.subtype) showSubtype(card, record.subtype);
   if (record.typicality !== null) {
@@ -158,7 +176,7 @@ function showSubtype(card, subtype) {
     number.textContent = percent(value);
     return [name, bar, number];
   });
-  reveal(card, ".subtype").replaceChildren(...rows);
+  reveal(card, ".subtype").querySelector("dl").replaceChildren(...rows);
 }
 
 function showPictures(card, record) {
@@ -175,11 +193,12 @@ function showPictures(card, record) {
   const control = reveal(card, ".opacity");
   const slider = control.querySelector("input");
   const apply = () => {
+    opacity = slider.value;
     overlay.style.opacity = slider.value / 100;
     control.querySelector("output").textContent = `${slider.value} %`;
     slider.setAttribute("aria-valuetext", `${slider.value} percent`);
   };
-  slider.value = 100 * DEFAULT_OPACITY;
+  slider.value = opacity;
   slider.addEventListener("input", apply);
   apply();
   const button = reveal(card, ".save-picture");
@@ -221,6 +240,7 @@ for (const id of ["files", "camera"]) {
     event.target.value = "";
   });
 }
+byId("operating-point").addEventListener("change", judgeAgain);
 form.addEventListener("submit", (event) => event.preventDefault());
 byId("clear").addEventListener("click", () => {
   queue.length = 0;
