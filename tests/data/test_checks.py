@@ -8,8 +8,9 @@ import pytest
 
 import phantom
 from data_helpers import Write, cloud
-from pneumoscope.data.checks import check_files, check_folder
-from pneumoscope.data.splits import assign_roles
+from pneumoscope.data.checks import check_files, check_folder, read_checked_manifest
+from pneumoscope.data.manifest import write_manifest
+from pneumoscope.data.splits import Role, assign_roles
 from pneumoscope.errors import DataError
 
 
@@ -64,5 +65,23 @@ def test_a_manifest_is_held_against_its_files(data_dir: Path) -> None:
     with pytest.raises(DataError) as caught:
         check_files(rows)
     assert "missing or unreadable files: 1" in str(caught.value)
-    assert f"{rows[0].path}: no such file" in str(caught.value)
+    assert f"{rows[0].path}: cannot be read (No such file or directory)" in str(caught.value)
     assert f"files with other bytes than the manifest says: 1\n    {rows[1].path}" in str(caught.value)
+
+
+def test_a_manifest_is_read_by_role_and_checked_only_there(data_dir: Path, tmp_path: Path) -> None:
+    checked = check_folder(data_dir, "train")
+    rows = assign_roles(checked.images, folds=3, hashes=checked.hashes)
+    file = tmp_path / "split.csv"
+    write_manifest(file, rows, data_dir)
+    assert read_checked_manifest(file, data_dir) == rows
+    ordered = [row for row in rows if row.role is Role.ORDERED]
+    assert read_checked_manifest(file, data_dir, role="ordered") == ordered
+    ordered[0].path.write_bytes(b"another")
+    assert len(read_checked_manifest(file, data_dir, role="grouped")) > 0
+    with pytest.raises(DataError, match="files with other bytes than the manifest says: 1"):
+        read_checked_manifest(file, data_dir, role="ordered")
+    with pytest.raises(DataError, match=r"split\.csv: no image has the role 'test'; it has grouped, ordered, train"):
+        read_checked_manifest(file, data_dir, role="test")
+    with pytest.raises(DataError, match="elsewhere: no such folder; give the one that the paths in"):
+        read_checked_manifest(file, data_dir / "elsewhere")

@@ -151,7 +151,8 @@ def test_parts_that_do_not_give_the_heatmap_are_refused(chest: NDArray[np.uint8]
     changed = Flatbuffer(GRAPH)
     (signature,) = changed.model.signatureDefs
     weights = next(output for output in signature.outputs if output.name == b"weights")
-    weights.tensorIndex = int(_dense_layer(changed).inputs[0])  # the means of the maps: of the same shape
+    weights.tensorIndex = int(_dense_layer(changed).inputs[0])  # the means of the maps: as many
+    changed.subgraph.outputs = [*changed.subgraph.outputs, weights.tensorIndex]
     with pytest.raises(ModelError, match="do not give its heatmap"):
         OpenedGraph(changed.packed())(chest)
 

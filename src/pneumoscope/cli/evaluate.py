@@ -181,13 +181,9 @@ def _labelled(data_dir: Path, split: str | None, manifest: Path | None) -> list[
         from pneumoscope.data.layout import find_images
 
         return find_images(data_dir, split)
-    from pneumoscope.data.manifest import read_manifest
+    from pneumoscope.data.checks import read_checked_manifest
 
-    rows = read_manifest(manifest, data_dir)
-    chosen = [row for row in rows if split is None or row.role == split]
-    if not chosen:
-        raise UsageError(f"{manifest}: no image has the role '{split}'; it has {', '.join({r.role for r in rows})}")
-    return chosen
+    return read_checked_manifest(manifest, data_dir, role=split)
 
 
 def _judge(

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+if TYPE_CHECKING:
+    from pneumoscope.data.splits import ManifestRow
+
 
 @click.command()
-@click.option("--data", "data_dir", type=click.Path(path_type=Path), required=True, help="Folder with train/ and val/.")
+@click.option(
+    "--data",
+    "data_dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="Folder with train/ and val/.",
+)
+@click.option(
+    "--manifest",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Take images and roles from this manifest of `pneumoscope data split`.",
+)
 @click.option("--recipe", "recipe_name", required=True, help="Name of a built-in recipe, or a .toml file.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder to write.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Train for so many epochs instead of the recipe's.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of weights, order and augmentation.")
 @click.option("--init", type=click.Path(path_type=Path), help="Run folder whose best weights to start from.")
-@click.option("--fold", type=int, default=0, show_default=True, help="Which of the 10 grouped folds validates.")
+@click.option("--fold", type=int, help="Which of the grouped folds validates; 0, or the manifest's, if not given.")
 def train(
     data_dir: Path,
+    manifest: Path | None,
     recipe_name: str,
     out: Path,
     *,
@@ -25,18 +41,17 @@ def train(
     epochs: int | None,
     seed: int,
     init: Path | None,
-    fold: int,
+    fold: int | None,
 ) -> None:
     """Train a recipe on the official train and val folders of DATA, split anew by patient.
 
     A tenth of the patients, and the lowest tenth of each counter (the time-ordered slice), are held out for
-    validation. Stop it when you like: --resume goes on after the last whole epoch, to the same result.
+    validation; --manifest gives another split. Stop it when you like: --resume goes on after the last whole epoch,
+    to the same result.
     """
     import os
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from pneumoscope.data.checks import check_folder
-    from pneumoscope.data.splits import assign_roles
     from pneumoscope.training import fit
     from pneumoscope.training.recipe import load_recipe
     from pneumoscope.training.runs import RunFolder
@@ -44,9 +59,7 @@ def train(
     recipe = load_recipe(recipe_name)
     if epochs is not None:
         recipe = recipe.with_epochs(epochs)
-    splits = [split for split in ("train", "val") if (data_dir / split).is_dir()]
-    checked = check_folder(data_dir, splits or None)
-    rows = assign_roles(checked.images, hashes=checked.hashes, fold=fold)
+    rows = _split_anew(data_dir, fold or 0) if manifest is None else _as_listed(data_dir, manifest, fold)
     initial = RunFolder(init) if init else None
     run = fit.train(rows, recipe, out, seed=seed, resume=resume, initial=initial)
     best = run.read_log()[run.best_epoch() - 1]
@@ -55,3 +68,20 @@ def train(
         f"random patients, {best.ordered_auc:.4f} on the time-ordered slice. "
         f"Next: pneumoscope export {run.path} --out DIR"
     )
+
+
+def _split_anew(data_dir: Path, fold: int) -> list[ManifestRow]:
+    from pneumoscope.data.checks import check_folder
+    from pneumoscope.data.splits import assign_roles
+
+    splits = [split for split in ("train", "val") if (data_dir / split).is_dir()]
+    checked = check_folder(data_dir, splits or None)
+    return assign_roles(checked.images, hashes=checked.hashes, fold=fold)
+
+
+def _as_listed(data_dir: Path, manifest: Path, fold: int | None) -> list[ManifestRow]:
+    from pneumoscope.data.checks import read_checked_manifest
+    from pneumoscope.data.splits import roles_for_fold
+
+    rows = read_checked_manifest(manifest, data_dir)
+    return rows if fold is None else roles_for_fold(rows, fold)

@@ -13,8 +13,9 @@ from tqdm import tqdm
 
 from pneumoscope.data.duplicates import same_value_groups
 from pneumoscope.data.layout import LabelledImage, Split, describe_left_out, scan_folder
+from pneumoscope.data.manifest import read_manifest
 from pneumoscope.data.patients import PatientKey
-from pneumoscope.data.splits import ManifestRow
+from pneumoscope.data.splits import ManifestRow, sha256_of
 from pneumoscope.errors import DataError, InputError
 from pneumoscope.images import read_image
 
@@ -80,15 +81,51 @@ def check_folder(
     return CheckedFolder(scan.images, tuple(hashes), notes)
 
 
+def read_checked_manifest(
+    file: Path, data_dir: Path, *, role: str | None = None, jobs: int | None = None
+) -> list[ManifestRow]:
+    """Read a manifest and make sure that its images are there and unchanged.
+
+    Args:
+        file: as :func:`~.manifest.read_manifest` takes it.
+        data_dir: the folder that its paths are relative to.
+        role: only the images of this role; of every role for ``None``.
+        jobs: threads; as many as there are processors by default.
+
+    Raises:
+        DataError: no such folder, a faulty manifest, no image of the role, or files that do not fit it.
+    """
+    if not data_dir.is_dir():
+        raise DataError(f"{data_dir}: no such folder; give the one that the paths in {file} are relative to")
+    rows = read_manifest(file, data_dir)
+    chosen = [row for row in rows if role is None or row.role == role]
+    if not chosen:
+        there = ", ".join(sorted({row.role for row in rows}))
+        raise DataError(f"{file}: no image has the role '{role}'; it has {there}")
+    check_files(chosen, jobs=jobs)
+    return chosen
+
+
 def check_files(rows: Sequence[ManifestRow], *, jobs: int | None = None) -> None:
-    """Make sure that the images of a manifest are there, readable and unchanged.
+    """Make sure that the images of a manifest are there and unchanged; they are hashed and not decoded.
 
     Raises:
         DataError: some are not; all of them are named and counted.
     """
-    hashes, unreadable = _read_all([row.path for row in rows], jobs)
-    changed = [str(row.path) for row, digest in zip(rows, hashes, strict=True) if digest and digest != row.sha256]
-    faults = _counted(unreadable, "missing or unreadable files") + _counted(
+
+    def read(row: ManifestRow) -> str | DataError:
+        try:
+            return sha256_of(row.path)
+        except DataError as error:
+            return error
+
+    with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
+        found = list(tqdm(pool.map(read, rows), total=len(rows), desc="Checking files", unit="file"))
+    missing = [str(error) for error in found if isinstance(error, DataError)]
+    changed = [
+        str(row.path) for row, got in zip(rows, found, strict=True) if isinstance(got, str) and got != row.sha256
+    ]
+    faults = _counted(missing, "missing or unreadable files") + _counted(
         changed, "files with other bytes than the manifest says"
     )
     if faults:
