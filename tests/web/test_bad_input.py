@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 
 import phantom
-from web_kit import dicom_sample, form, json_of
+from web_kit import MakeClient, dicom_sample, form, json_of
 
 
 def check_problem(response: Any, status: int, kind: str) -> dict[str, Any]:
@@ -201,6 +202,19 @@ def test_unknown_addresses_and_methods(client: FlaskClient) -> None:
     response = client.get("/api/v1/predict")
     check_problem(response, 405, "method-not-allowed")
     assert "POST" in response.headers["Allow"]
+
+
+@pytest.mark.parametrize(("size", "status"), [(999, 422), (1001, 413), (5000, 413)])
+def test_a_chunked_body_above_the_limit_is_413(make_client: MakeClient, size: int, status: int) -> None:
+    """As gunicorn hands it on; the built-in server stops it earlier."""
+    response = make_client(max_upload=1000).post(
+        "/api/v1/predict",
+        input_stream=BytesIO(bytes(size)),
+        content_type="application/octet-stream",
+        headers={"Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+    check_problem(response, status, "too-large" if status == 413 else "unreadable")
 
 
 def test_a_body_above_the_limit_is_413(client: FlaskClient) -> None:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from flask_openapi3.openapi import OpenAPI
 
 from pneumoscope.web.server import WebServer
 from pneumoscope.web.settings import Settings
+from pneumoscope.web.tokens import new_token
 from web_kit import StandIn, form
 
 Address = tuple[str, int]
@@ -215,3 +217,35 @@ def test_the_command_serves_and_ends_on_sigterm(chest: bytes) -> None:
         rest = process.stderr.read()
         assert process.wait(20) == 0
     assert '"event": "stopped", "unfinished": 0' in rest
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="gunicorn does not run there")
+def test_gunicorn_runs_the_app_with_settings_of_the_environment(chest: bytes, tmp_path: Path) -> None:
+    token, digest = new_token()
+    (tmp_path / "tokens.txt").write_text(digest)
+    socket_file = tmp_path / "gunicorn.sock"
+    command = [sys.executable, "-m", "gunicorn", "--threads", "4", "--bind", f"unix:{socket_file}"]
+    environment = {"PNEUMOSCOPE_TOKEN_FILE": str(tmp_path / "tokens.txt"), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [*command, "pneumoscope.web.wsgi:app"], stderr=subprocess.PIPE, text=True, env=os.environ | environment
+    ) as process:
+        assert process.stderr is not None
+        assert any("Booting worker" in line for line in iter(process.stderr.readline, ""))
+        for given, expected in ((token, {200, 422}), ("other", {401})):
+            with closing(http.client.HTTPConnection("localhost", timeout=30)) as connection:
+                connection.sock = socket.socket(socket.AF_UNIX)
+                connection.sock.connect(str(socket_file))
+                headers = {"Authorization": f"Bearer {given}", "Content-Type": "image/png"}
+                connection.request("POST", "/api/v1/predict", chest, headers)
+                assert connection.getresponse().status in expected
+        process.send_signal(signal.SIGTERM)
+        process.stderr.read()
+        assert process.wait(20) == 0
+
+
+def test_the_documents_python_example_runs(serve: Callable[..., WebServer], ill_chest: bytes, tmp_path: Path) -> None:
+    document = (Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
+    example = document.split("```python\n")[1].split("```")[0].replace(":8000/", f":{serve().port}/")
+    (tmp_path / "radiograph.dcm").write_bytes(ill_chest)
+    run = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert run.stdout.startswith("PNEUMONIA 0."), run.stderr

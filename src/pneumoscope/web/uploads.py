@@ -84,6 +84,7 @@ def take_uploads(request: Request, max_files: int) -> list[Upload]:
             "or one file as application/octet-stream",
         )
     content = request.get_data(cache=False)
+    request.stream.read(1)  # werkzeug cuts a chunked body at the limit; reading on is what raises 413
     if not content:
         raise ProblemError("no-image", f"the body is empty; send an image as the body, or as the form field '{FIELD}'")
     return [Upload(UNNAMED, content)]
