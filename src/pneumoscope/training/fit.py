@@ -21,6 +21,7 @@ from pneumoscope.atomic import fill_atomically
 from pneumoscope.data.manifest import manifest_hash
 from pneumoscope.data.splits import ManifestRow, Role, sha256_of
 from pneumoscope.errors import TrainingError
+from pneumoscope.training.memory import keep_freed_memory
 from pneumoscope.training.networks import build_network
 from pneumoscope.training.pipeline import PixelSet, TrainingBatches, load_pixels
 from pneumoscope.training.pretrained import take_imagenet_weights
@@ -97,6 +98,7 @@ def train(
     """
     run = RunFolder(out)
     _open_run(run, rows, recipe, seed, resume=resume, initial=initial)
+    keep_freed_memory()
     keras.utils.set_random_seed(seed)
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
