@@ -1,16 +1,21 @@
 """How fast the web server is, held against this machine's own limits in the same run.
 
-    python benchmarks/serving.py --images DIR [--requests N] [--flat N] [--keras] [--out FILE]
+    PNEUMOSCOPE_DATA=DATA python benchmarks/serving.py [--trial]
 
-Measured, each with the same images:
+Measured, each with the same native-size radiographs, the first three in turn and their medians taken:
 
 - ``loop``: images a second of the model called in a loop on two threads, no server;
-- ``served``: requests a second through ``pneumoscope serve``, two workers, four clients (goal: 85 % of ``loop``);
-- ``latency``: p50 and p99 at 80 % of that rate, open loop, so a slow answer does not hold back later requests
-  (goal: p99 at most 3 times p50);
-- ``keras``: requests a second of Flask calling Keras ``model.predict`` per request (goal: ``served`` at least 8 times
-  this); needs the ``train`` extra and an untrained network of the seed's architecture, whose speed is the same;
-- ``memory``: the server's resident memory after 1,000 requests and at the end of ``--flat`` requests (goal: flat).
+- ``served``: requests a second of ``pneumoscope serve`` with two workers, asked by four clients (goal: 85 % of
+  ``loop``). Clients and server share the machine;
+- ``keras``: requests a second of the seed's way, Flask calling Keras ``model.predict`` for each request (goal:
+  ``served`` at least 8 times this). Its network is untrained, which changes no speed;
+- ``latency``: p50 and p99 at 80 % of ``served``, with requests due at even intervals (goal: p99 at most 3 times p50)
+  and with requests due at random, as from many people who know nothing of each other. A late answer does not hold
+  back later requests;
+- ``memory``: the server's resident memory at the start and after 1,000, 10,000 and 20,000 requests (goal: flat), with
+  the small images of the validation split.
+
+``--trial`` does a twentieth of it and writes nothing. Needs the ``web`` and ``train`` extras, and Linux.
 """
 
 from __future__ import annotations
@@ -19,13 +24,13 @@ import argparse
 import http.client
 import json
 import os
-import platform
 import signal
+import statistics
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +38,14 @@ from typing import Any
 
 import numpy as np
 
-CLIENTS = 4
+from common import write_result
+from pneumoscope.model import Model, load_model
+
+CLIENTS, WORKERS, ROUNDS, LOAD = 4, 2, 3, 0.8
+REQUESTS, KERAS_REQUESTS, LATENCY_REQUESTS = 1000, 100, 2000
+MEMORY_AT = (1000, 10_000, 20_000)
+SHARE_GOAL, KERAS_GOAL, TAIL_GOAL, GROWTH_GOAL = 0.85, 8, 3, 0.05
+
 SERVE = "from pneumoscope.cli.main import main; main()"
 KERAS = """
 import io, sys, numpy, flask, waitress
@@ -54,8 +66,8 @@ Send = Callable[[bytes], int]
 
 
 @contextmanager
-def server(code: str, *arguments: str) -> Iterator[tuple[int, int]]:
-    """Start a server process; give its port and process id."""
+def server(code: str, *arguments: str) -> Iterator[tuple[Send, int]]:
+    """Start a server process; give a function that posts an image to it, and its process id."""
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
         [sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, text=True, env=environment
@@ -65,10 +77,15 @@ def server(code: str, *arguments: str) -> Iterator[tuple[int, int]]:
         drain = threading.Thread(target=lambda: [None for _ in child.stderr or ()], daemon=True)
         drain.start()
         try:
-            yield port, child.pid
+            yield sender(port), child.pid
         finally:
             child.send_signal(signal.SIGTERM)
             drain.join(30)
+
+
+def our_server() -> Any:
+    """Start ``pneumoscope serve``."""
+    return server(SERVE, "serve", "--port", "0", "--workers", str(WORKERS), "--rate-limit", "none")
 
 
 def sender(port: int) -> Send:
@@ -77,17 +94,19 @@ def sender(port: int) -> Send:
 
     def send(image: bytes) -> int:
         if not hasattr(local, "connection"):
-            local.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            local.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
         local.connection.request("POST", "/api/v1/predict", image, {"Content-Type": "application/octet-stream"})
         response = local.connection.getresponse()
         response.read()
+        if response.status not in (200, 422):
+            raise RuntimeError(f"answered {response.status}")
         return int(response.status)
 
     return send
 
 
-def rate(work: Callable[[bytes], object], images: list[bytes], count: int, threads: int) -> float:
-    """Images a second, with a warm-up."""
+def rate(work: Callable[[bytes], object], images: Sequence[bytes], count: int, threads: int) -> float:
+    """Images a second, after a warm-up."""
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(work, (images[i % len(images)] for i in range(4 * threads))))
         start = time.perf_counter()
@@ -95,9 +114,15 @@ def rate(work: Callable[[bytes], object], images: list[bytes], count: int, threa
         return count / (time.perf_counter() - start)
 
 
-def latency(send: Send, images: list[bytes], count: int, per_second: float) -> dict[str, float]:
-    """Milliseconds from when each request was due to its answer; requests are due at random, as from many people."""
-    due = np.cumsum(np.random.default_rng(0).exponential(1 / per_second, count))
+def latency(send: Send, images: Sequence[bytes], gaps: Sequence[float]) -> dict[str, float]:
+    """Milliseconds from when each request was due to its answer.
+
+    Args:
+        send: posts an image.
+        images: taken in turn.
+        gaps: seconds between one request and the next.
+    """
+    due = np.cumsum(gaps)
     start = time.perf_counter()
 
     def one(index: int) -> float:
@@ -106,62 +131,107 @@ def latency(send: Send, images: list[bytes], count: int, per_second: float) -> d
         return 1e3 * (time.perf_counter() - start - float(due[index]))
 
     with ThreadPoolExecutor(32) as pool:
-        p50, p99 = np.percentile(list(pool.map(one, range(count))), [50, 99])
-    return {"p50_ms": float(p50), "p99_ms": float(p99), "ratio": float(p99 / p50)}
+        p50, p99 = np.percentile(list(pool.map(one, range(len(due)))), [50, 99])
+    return {"p50_ms": float(p50), "p99_ms": float(p99), "p99_by_p50": float(p99 / p50)}
 
 
-def resident_mebibytes(pid: int) -> float:
-    """Resident memory of a process (Linux)."""
+def resident_mb(pid: int) -> float:
+    """Resident memory of a process (Linux), megabytes of 2**20 bytes."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def measure(images: list[bytes], requests: int, flat: int, keras: bool) -> dict[str, Any]:
-    """Run every part."""
-    from pneumoscope.model import load_model
+def measure_rates(model: Model, images: Sequence[bytes], scale: float) -> dict[str, Any]:
+    """Loop, server and the seed's way in turn; then the latency at 80 % of the server's rate."""
+    count = int(REQUESTS * scale)
+    with our_server() as (send, _), server(KERAS) as (ask_keras, _):
+        judged = sum(send(image) == 200 for image in images)
+        rounds = [
+            {
+                "loop": rate(model.predict, images, count, WORKERS),
+                "served": rate(send, images, count, CLIENTS),
+                "keras": rate(ask_keras, images, max(5, int(KERAS_REQUESTS * scale)), CLIENTS),
+            }
+            for _ in range(ROUNDS)
+        ]
+    speeds = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
+    late, gap = int(LATENCY_REQUESTS * scale), 1 / (LOAD * speeds["served"])
+    with our_server() as (send, _):
+        rate(send, images, count // 4, CLIENTS)
+        even = latency(send, images, [gap] * late)
+        random = latency(send, images, np.random.default_rng(0).exponential(gap, late).tolist())
+    return {
+        "judged": judged,
+        "per_second": speeds,
+        "served_by_loop": speeds["served"] / speeds["loop"],
+        "served_by_keras": speeds["served"] / speeds["keras"],
+        "latency_even": even,
+        "latency_random": random,
+    }
 
-    model = load_model()
-    result: dict[str, Any] = {"images": len(images), "requests": requests, "cores": os.cpu_count()}
-    result["machine"], result["python"] = platform.processor() or platform.machine(), platform.python_version()
-    result["model"] = {"name": model.info.name, "version": model.info.version, "sha256": model.info.sha256}
-    result["loop_per_second"] = rate(model.predict, images, requests, 2)
-    with server(SERVE, "serve", "--port", "0", "--workers", "2", "--rate-limit", "none") as (port, pid):
-        send = sender(port)
-        result["statuses"] = sorted({send(image) for image in images})
-        result["served_per_second"] = rate(send, images, requests, CLIENTS)
-        result["latency_at_80_percent"] = latency(send, images, requests, 0.8 * result["served_per_second"])
-        if flat:
-            rate(send, images, 1000, CLIENTS)
-            before = resident_mebibytes(pid)
-            rate(send, images, flat, CLIENTS)
-            after = resident_mebibytes(pid)
-            result["memory"] = {"requests": flat, "mebibytes_before": before, "mebibytes_after": after}
-    result["served_by_loop"] = result["served_per_second"] / result["loop_per_second"]
-    if keras:
-        with server(KERAS) as (port, _):
-            result["keras_per_second"] = rate(sender(port), images, max(20, requests // 10), CLIENTS)
-        result["served_by_keras"] = result["served_per_second"] / result["keras_per_second"]
-    return result
+
+def measure_memory(images: Sequence[bytes], scale: float) -> dict[str, float]:
+    """Resident megabytes of a fresh server, by the number of requests that it has answered."""
+    with our_server() as (send, pid):
+        memory, done = {"0": resident_mb(pid)}, 0
+        for goal in (int(at * scale) for at in MEMORY_AT):
+            with ThreadPoolExecutor(CLIENTS) as pool:
+                list(pool.map(send, (images[i % len(images)] for i in range(goal - done))))
+            done = goal
+            memory[str(goal)] = resident_mb(pid)
+    return memory
 
 
 def main() -> None:
-    """Read the arguments, measure, write JSON."""
+    """Measure everything and write ``results/serving.json``."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=Path, required=True, help="folder of radiographs (JPEG)")
-    parser.add_argument("--requests", type=int, default=2000)
-    parser.add_argument("--flat", type=int, default=20_000, help="requests of the memory run; 0 leaves it out")
-    parser.add_argument("--keras", action="store_true", help="also the seed's way; needs the 'train' extra")
-    parser.add_argument("--out", type=Path, help="JSON file; standard output if not given")
-    arguments = parser.parse_args()
-    images = [path.read_bytes() for path in sorted(arguments.images.rglob("*.jp*g"))[:200]]
-    if not images:
-        parser.error(f"{arguments.images}: no JPEG files in it")
-    text = json.dumps(measure(images, arguments.requests, arguments.flat, arguments.keras), indent=2) + "\n"
-    if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(text)
+    parser.add_argument("--trial", action="store_true", help="a twentieth of it; writes nothing")
+    scale = 0.05 if parser.parse_args().trial else 1.0
+    data = Path(os.environ["PNEUMOSCOPE_DATA"])
+    native = [path.read_bytes() for path in sorted((data / "native").rglob("*.jpeg"))]
+    small = [path.read_bytes() for path in sorted((data / "chest_xray_224" / "val").rglob("*.jpeg"))]
+    model = load_model()
+    figures: dict[str, Any] = {
+        "images": len(native),
+        "workers": WORKERS,
+        "clients": CLIENTS,
+        "model": model.info.sha256,
+    }
+    figures |= measure_rates(model, native, scale)
+    figures["memory_mb"] = memory = measure_memory(small, scale)
+    settled, last = list(memory.values())[1], list(memory.values())[-1]
+    figures["memory_growth"] = growth = last / settled - 1
+    headline = [
+        (
+            "web server, share of the model called in a loop on two threads",
+            f"{figures['served_by_loop']:.0%}",
+            f"at least {SHARE_GOAL:.0%}",
+        ),
+        (
+            "web server, against Flask calling Keras for each request",
+            f"{figures['served_by_keras']:.1f} times the requests a second",
+            f"at least {KERAS_GOAL} times",
+        ),
+        (
+            "p99 over p50 at 80 % load, requests at even intervals",
+            f"{figures['latency_even']['p99_by_p50']:.1f}",
+            f"at most {TAIL_GOAL}",
+        ),
+        (
+            "p99 over p50 at 80 % load, requests at random",
+            f"{figures['latency_random']['p99_by_p50']:.1f}",
+            f"at most {TAIL_GOAL}",
+        ),
+        (
+            f"server's memory from {MEMORY_AT[0]:,} to {MEMORY_AT[-1]:,} requests",
+            f"{growth:+.1%} of {settled:.0f} MB",
+            f"at most {GROWTH_GOAL:+.0%}",
+        ),
+    ]
+    if scale < 1:
+        print(json.dumps(figures, indent=2), *headline, sep="\n")
     else:
-        print(text, end="")
+        write_result("serving", figures, headline)
 
 
 if __name__ == "__main__":

@@ -119,6 +119,7 @@ class WebServer:
             connection_limit=settings.queue_size + CONNECTIONS,
             max_request_body_size=settings.max_upload + 1,
             max_request_header_size=32 * 1024,
+            recv_bytes=2**18,  # a radiograph in one or two turns of the main loop
             # Above these sizes waitress would write to temporary files.
             inbuf_overflow=2 * settings.max_upload,
             outbuf_overflow=2**31,
