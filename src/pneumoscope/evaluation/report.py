@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pneumoscope.contract import RESEARCH_USE_ONLY
 from pneumoscope.errors import DataError
-from pneumoscope.evaluation import bootstrap, intervals, metrics
+from pneumoscope.evaluation import bootstrap, intervals, metrics, undefined
 from pneumoscope.evaluation.breakdown import (
     PointResult,
     SensitivityResult,
@@ -134,11 +134,7 @@ class EvaluationReport:
             "ci95": {metric.value: _pair(result.ci95) for metric, result in figures},
             "ci95_bootstrap": {metric.value: _pair(result.ci95_bootstrap) for metric, result in figures},
             "ci95_method": {metric.value: result.method for metric, result in figures},
-            "undefined": {
-                metric.value if part == "value" else f"{part}.{metric.value}": reason
-                for metric, result in figures
-                for part, reason in result.undefined.items()
-            },
+            "undefined": undefined.reasons(self),
             "bootstrap": dict(self.bootstrap),
             "per_subtype": {name: result.to_json() for name, result in self.per_subtype.items()},
             "three_class": self.three_class.to_json() if self.three_class else None,
@@ -268,8 +264,8 @@ def _metric_results(
         value = values[metric]
         if value is None:
             why = f"{metric} is undefined: {reasons[metric]}"
-            undefined = {"value": reasons[metric], "ci95": why, "ci95_bootstrap": why}
-            results[metric] = MetricResult(None, None, None, None, undefined)
+            unknown = {"value": reasons[metric], "ci95": why, "ci95_bootstrap": why}
+            results[metric] = MetricResult(None, None, None, None, unknown)
             continue
         boot = bootstrap.percentile_interval(draws[metric])
         ci95, method = boot, "bootstrap clustered by patient"
@@ -278,10 +274,10 @@ def _metric_results(
         elif metric is Metric.AUC:
             ci95, method = _auc_interval(labels[judged], table.probabilities[judged])
         why = f"{metric} is undefined in more than half of the draws"
-        undefined = {} if boot else {"ci95_bootstrap": why}
+        unknown = {} if boot else {"ci95_bootstrap": why}
         if ci95 is None:
-            undefined["ci95"] = why
-        results[metric] = MetricResult(value, ci95, method, boot, undefined)
+            unknown["ci95"] = why
+        results[metric] = MetricResult(value, ci95, method, boot, unknown)
     return results
 
 
