@@ -1,7 +1,4 @@
-"""Synthetic frontal chest radiographs for the tests, and writers for every format that is read.
-
-No real radiograph is copied: the picture is drawn from ellipses and arcs.
-"""
+"""Pictures for the tests, the package's drawn chest among them, and writers for every format that is read."""
 
 from __future__ import annotations
 
@@ -12,39 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from pneumoscope.data.phantom import chest_phantom
 
-def chest_phantom(size: int | tuple[int, int] = 512, seed: int = 0, *, opacity: float = 0.0) -> NDArray[np.uint8]:
-    """Draw a chest: body outline, lungs, ribs, heart, spine, and film noise.
-
-    Args:
-        size: side, or (height, width), in pixels.
-        seed: varies anatomy and noise.
-        opacity: strength 0 to 1 of a consolidation in the lower lung on the picture's left.
-
-    Returns:
-        ``uint8 [H, W]``, 0 black to 255 white.
-    """
-    height, width = (size, size) if isinstance(size, int) else size
-    random = np.random.default_rng(seed)
-    x = np.linspace(-1, 1, width)[None, :] + random.uniform(-0.04, 0.04)
-    y = np.linspace(-1, 1, height)[:, None] + random.uniform(-0.04, 0.04)
-
-    def ellipse(cx: float, cy: float, rx: float, ry: float, edge: float = 0.08) -> NDArray[np.float64]:
-        distance = np.sqrt(((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2)
-        return np.clip((1 - distance) / edge, 0, 1)
-
-    picture = 14.0 + 128 * ellipse(0, 0.35, 0.93, 1.45)
-    lungs = np.maximum(ellipse(-0.42, -0.08, 0.34, 0.66), ellipse(0.42, -0.08, 0.34, 0.66))
-    picture -= 78 * lungs
-    ribs = np.maximum(0, np.sin((y + 0.45 * x**2) * 26 + random.uniform(0, 6))) ** 3
-    picture += 26 * ribs * ellipse(0, -0.1, 0.82, 0.8)
-    picture += 70 * np.exp(-((x / 0.11) ** 2)) * (0.8 + 0.2 * np.sin(y * 34))
-    picture += 62 * ellipse(0.14, 0.28, 0.34, 0.36, edge=0.15)
-    picture += 72 * np.clip((y - 0.5 + 0.18 * np.cos(x * 5)) / 0.12, 0, 1) * ellipse(0, 0.35, 0.93, 1.45)
-    if opacity:
-        picture += 90 * opacity * np.exp(-(((x + 0.42) / 0.2) ** 2 + ((y - 0.2) / 0.22) ** 2)) * lungs
-    picture += random.normal(0, 3, picture.shape)
-    return np.clip(picture, 0, 255).astype(np.uint8)
+__all__ = ["chest_phantom", "colour_photo", "dicom_bytes", "dicom_dataset", "encode", "text_page"]
 
 
 def colour_photo(size: int = 256, seed: int = 0) -> NDArray[np.uint8]:
