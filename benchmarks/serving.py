@@ -73,7 +73,14 @@ def server(code: str, *arguments: str) -> Iterator[tuple[Send, int]]:
         [sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, text=True, env=environment
     ) as child:
         assert child.stderr is not None
-        port = next(json.loads(line)["port"] for line in child.stderr if line.startswith("{"))
+        said: list[str] = []
+        for line in child.stderr:
+            said.append(line)
+            if line.startswith("{"):
+                break
+        else:
+            raise RuntimeError("the server did not start:\n" + "".join(said))
+        port = json.loads(line)["port"]
         drain = threading.Thread(target=lambda: [None for _ in child.stderr or ()], daemon=True)
         drain.start()
         try:
