@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import overload
 
 from pneumoscope.contract import Contract, OperatingPoint
-from pneumoscope.errors import InputError, MissingExtraError, ModelError, RefusedInputError
+from pneumoscope.errors import InputError, MissingExtraError, ModelError, ModelFileError, RefusedInputError
 from pneumoscope.images import GreyImage, read_image
 from pneumoscope.packaging import ModelPackage, read_package, unpack
 from pneumoscope.prediction import ModelInfo, Prediction, Status
@@ -56,7 +56,10 @@ class Model:
         self.card = package.card
         self.info = ModelInfo(package.contract.name, package.contract.version, package.sha256)
         self._graph, self._threads, self._local = package.graph, threads, threading.local()
-        runtime = self.runtime()
+        try:
+            runtime = self.runtime()
+        except ModelFileError as error:
+            raise ModelFileError(f"{origin}: {error}") from error
         expected = (self.contract.input_height, self.contract.input_width)
         if (runtime.height, runtime.width) != expected:
             raise ModelError(

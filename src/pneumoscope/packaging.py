@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import io
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,13 +41,20 @@ class ModelPackage:
     sha256: str
 
 
-def pack(graph: bytes, contract: Contract, card: str) -> bytes:
-    """The bytes of a one-file model. The contract's ``graph_sha256`` is filled in here."""
+def pack(graph: bytes, contract: Contract, card: str, *, labels: Sequence[str] | None = None) -> bytes:
+    """The bytes of a one-file model. The contract's ``graph_sha256`` is filled in here.
+
+    Args:
+        graph: LiteRT flatbuffer.
+        contract: of the model.
+        card: Markdown.
+        labels: lines of ``labels.txt`` where they are not the contract's.
+    """
     contract = dataclasses.replace(contract, graph_sha256=hashlib.sha256(graph).hexdigest())
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as entries:
-        labels = "".join(f"{label}\n" for label in contract.labels)
-        for name, text in ((_CONTRACT, contract.to_json()), (_LABELS, labels), (_CARD, card)):
+        lines = "".join(f"{label}\n" for label in labels or contract.labels)
+        for name, text in ((_CONTRACT, contract.to_json()), (_LABELS, lines), (_CARD, card)):
             entries.writestr(zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0)), text.encode())
     return graph + archive.getvalue()
 

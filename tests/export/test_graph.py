@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +10,24 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
 import phantom
 from pneumoscope.contract import Quantization
-from pneumoscope.errors import ExportError
+from pneumoscope.errors import ExportError, PneumoscopeError
+from pneumoscope.export.correction import measure_shift, taken_back
 from pneumoscope.export.fitting import embed, fit_calibration
 from pneumoscope.export.graph import Calibration, assemble
-from pneumoscope.export.litert import convert, save_keras
+from pneumoscope.export.int8 import FLOAT_ENDS, int8_operations
+from pneumoscope.export.keras_files import save_keras, save_saved_model
+from pneumoscope.export.litert import convert
 from pneumoscope.images import read_image
 from pneumoscope.preprocess import shrink
 from pneumoscope.runtime import LiteRTRuntime
 from pneumoscope.training.fit import pneumonia_logit
 from pneumoscope.training.networks import NETWORKS, build_network
-from pneumoscope.training.typicality import fit_typicality
+from pneumoscope.training.typicality import SHARPNESS, fit_typicality
 
 pytestmark = pytest.mark.slow
 
@@ -108,7 +113,7 @@ def test_probability_is_the_calibrated_softmax(
 
 @pytest.mark.parametrize("quantization", list(Quantization))
 def test_litert_agrees_with_keras(graph: keras.Model, pixels: NDArray[np.uint8], quantization: Quantization) -> None:
-    runtime = LiteRTRuntime(convert(graph, quantization, list(pixels)))
+    runtime = LiteRTRuntime(convert(graph, quantization, list(pixels[..., None])))
     expected = graph.predict_on_batch(pixels[..., None])
     tolerance = {Quantization.FLOAT32: 1e-4, Quantization.FLOAT16: 1e-2}.get(quantization, 0.1)
     for index, image in enumerate(pixels):
@@ -119,9 +124,71 @@ def test_litert_agrees_with_keras(graph: keras.Model, pixels: NDArray[np.uint8],
             assert out.typicality == pytest.approx(float(expected["typicality"][index, 0]), abs=1e-3)
 
 
+def test_int8_is_the_network_and_not_its_ends(graph: keras.Model, pixels: NDArray[np.uint8]) -> None:
+    float32 = convert(graph, Quantization.FLOAT32)
+    chosen = int8_operations(float32)
+    assert {"CONV_2D"} <= {operation.kind for operation in chosen}
+    assert not [o.tensor for o in chosen if any(end in o.tensor for end in FLOAT_ENDS)]
+    int8 = convert(graph, Quantization.INT8, list(pixels[..., None]))
+    assert len(int8) <= 0.3 * len(float32)
+    assert int8 == convert(graph, Quantization.INT8, list(pixels[..., None]))
+    kinds = weight_kinds(int8)
+    assert len(kinds) == sum(operation.kind in ("CONV_2D", "DEPTHWISE_CONV_2D") for operation in chosen)
+    assert all(kind is np.int8 and scales > 1 for kind, scales in kinds)  # one scale a channel
+
+
+def weight_kinds(flatbuffer: bytes) -> list[tuple[Any, int]]:
+    """Type and number of scales of the weights of every convolution."""
+    interpreter = Interpreter(
+        model_content=flatbuffer,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    )
+    tensors = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
+    weights = [tensors[o["inputs"][1]] for o in interpreter._get_ops_details() if "CONV_2D" in o["op_name"]]
+    return [(tensor["dtype"], len(tensor["quantization_parameters"]["scales"])) for tensor in weights]
+
+
 def test_int8_needs_representative_images(graph: keras.Model) -> None:
     with pytest.raises(ExportError, match="representative"):
         convert(graph, Quantization.INT8)
+
+
+def test_a_shift_is_measured_and_taken_back(network: keras.Model, pixels: NDArray[np.uint8]) -> None:
+    _, embeddings = embed(network, pixels)
+    scatter = np.random.default_rng(0).normal(size=(50, *embeddings.shape)) * (embeddings.std(0) + 0.1)
+    cloud = (embeddings + scatter).reshape(-1, embeddings.shape[1]).astype(np.float32)
+    typicality = fit_typicality(cloud, cloud)
+    graph = assemble(network, Calibration(9.0, 0.0), typicality)
+    off = assemble(network, Calibration(9.0, 0.25), dataclasses.replace(typicality, reference=typicality.reference + 1))
+    shift = measure_shift(graph, convert(off, Quantization.FLOAT32), list(pixels))
+    assert shift.probability == pytest.approx(0.25, abs=1e-3)
+    assert shift.typicality == pytest.approx(SHARPNESS, abs=0.05)
+    calibration, moved = taken_back(shift, Calibration(9.0, 0.25), typicality)
+    assert calibration.bias == pytest.approx(0, abs=1e-3)
+    assert moved.reference == pytest.approx(typicality.reference - 1, abs=0.02)
+
+
+def test_saved_model_loads_back_the_same(graph: keras.Model, pixels: NDArray[np.uint8], tmp_path: Path) -> None:
+    folder = save_saved_model(graph, tmp_path, "net")
+    assert [path.name for path in tmp_path.iterdir()] == ["net-saved-model"]
+    expected = graph.predict_on_batch(pixels[..., None])
+    again = tf.saved_model.load(folder).serve(tf.constant(pixels[..., None]))
+    for name, values in expected.items():
+        np.testing.assert_allclose(again[name].numpy(), values, atol=1e-5)
+
+
+def test_a_saved_model_that_cannot_be_finished_leaves_nothing(
+    graph: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(self: keras.Model, folder: Path, **options: object) -> None:
+        folder.mkdir()
+        (folder / "half.pb").write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(graph), "export", full_disk)
+    with pytest.raises(PneumoscopeError, match=r"net-saved-model: could not be written.*No space left"):
+        save_saved_model(graph, tmp_path, "net")
+    assert not list(tmp_path.iterdir())
 
 
 def test_keras_files_load_back_the_same(graph: keras.Model, pixels: NDArray[np.uint8], tmp_path: Path) -> None:

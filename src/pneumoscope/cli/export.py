@@ -6,27 +6,33 @@ from pathlib import Path
 
 import click
 
-from pneumoscope.contract import Quantization
-
-_FORMATS = ("all", "litert", "keras")
+from pneumoscope.contract import RESEARCH_USE_ONLY, Quantization
+from pneumoscope.export.forms import Form
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
-@click.option("--format", "form", type=click.Choice(_FORMATS), default="all", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["all", *(form.value for form in Form)]),
+    default="all",
+    show_default=True,
+    help="litert: one-file models. mediapipe: for MediaPipe Tasks' ImageClassifier. keras: .keras and .h5.",
+)
 @click.option(
     "--quantization",
     type=click.Choice(["all", *(kind.value for kind in Quantization)]),
     default=Quantization.FLOAT32.value,
     show_default=True,
-    help="Numbers that the one-file model computes with.",
+    help="Numbers that the one-file models compute with.",
 )
 def export(run: Path, out: Path, form: str, quantization: str) -> None:
-    """Write RUN's best weights as one-file models (.tflite), .keras and .h5, and prove that they agree.
+    """Write RUN's best weights as models for phones, Python and servers, and prove that they agree.
 
-    Every one-file model is compared with Keras on the validation radiographs; parity.json says how they
-    differ, and a model that breaks its limits is not written.
+    Every one-file model is compared with Keras on the validation radiographs; parity.json and parity.html say
+    how they differ. A model that breaks its limits is not written, and the command fails.
     """
     import os
 
@@ -34,14 +40,26 @@ def export(run: Path, out: Path, form: str, quantization: str) -> None:
     from pneumoscope.export.one_file import export_run
     from pneumoscope.training.runs import RunFolder
 
-    wanted = list(Quantization) if quantization == "all" else [Quantization(quantization)]
-    exported = export_run(RunFolder(run), out, wanted if form != "keras" else [], keras_too=form != "litert")
-    for parity in exported.parity:
-        file = exported.models[parity.quantization]
+    exported = export_run(
+        RunFolder(run),
+        out,
+        list(Quantization) if quantization == "all" else [Quantization(quantization)],
+        list(Form) if form == "all" else [Form(form)],
+    )
+    files = list(exported.models.values())
+    for parity, file in zip(exported.parity, files, strict=True):
+        heatmaps = (
+            "" if parity.heatmap_correlation is None else (f", heatmap correlation {parity.heatmap_correlation:.4f}")
+        )
         click.echo(
             f"{file}: {file.stat().st_size / 1e6:.2f} MB, at most {parity.largest_difference:.1g} from Keras on "
-            f"{parity.n} radiographs, {max(parity.flips.values())} decisions flip, heatmap correlation "
-            f"{parity.heatmap_correlation:.4f}"
+            f"{parity.n} radiographs, {max(change.count for change in parity.flips.values())} decisions flip{heatmaps}"
         )
-    for file in exported.keras_files:
-        click.echo(f"{file}: {file.stat().st_size / 1e6:.2f} MB")
+    for file in exported.others:
+        click.echo(f"{file}: {_bytes(file) / 1e6:.2f} MB")
+    click.echo(RESEARCH_USE_ONLY)
+
+
+def _bytes(path: Path) -> int:
+    """Size of a file, or of all files in a folder."""
+    return sum(file.stat().st_size for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())

@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pneumoscope.contract import RESEARCH_USE_ONLY, Contract
+from pneumoscope.contract import RESEARCH_USE_ONLY, Contract, Quantization
 from pneumoscope.data.splits import ManifestRow, Role
 from pneumoscope.evaluation.metrics import Metric
 from pneumoscope.evaluation.report import EvaluationReport
+from pneumoscope.export.parity import Parity
 
 _SHOWN = (Metric.ACCURACY, Metric.AUC, Metric.SENSITIVITY, Metric.SPECIFICITY, Metric.MCC, Metric.ECE)
 _ROLE_TITLES = {Role.GROUPED: "random patients", Role.ORDERED: "time-ordered slice"}
@@ -22,6 +23,17 @@ _LIMITS = """\
 - Telling bacterial from viral is much less certain than telling pneumonia from normal.
 - A heatmap shows what moved the score, not where the disease is.
 - Side markers, tubes, collimation and borders can be taken for signs of disease."""
+
+_NUMBERS = {
+    Quantization.FLOAT32: "The graph computes in float32.",
+    Quantization.FLOAT16: "The weights are stored as float16 and computed with as float32.",
+    Quantization.DYNAMIC: "The weights are int8, one scale a channel; activations are quantised while running.",
+    Quantization.INT8: (
+        "The network's weights (one scale a channel) and activations are int8. Image standardisation, classifier, "
+        "calibration, heatmap and typicality stay in float32, because they do not survive 8 bits: this is no "
+        "full-integer graph, and accelerators without float arithmetic cannot run all of it."
+    ),
+}
 
 _DATA = """\
 Kermany, Zhang, Goldbaum, Labeled Optical Coherence Tomography (OCT) and Chest X-Ray Images for Classification,
@@ -36,11 +48,13 @@ class CardFacts:
         contract: of the model.
         rows: manifest of its training run.
         reports: evaluation of the exported model on each validation.
+        parity: of the exported model with Keras.
     """
 
     contract: Contract
     rows: Sequence[ManifestRow]
     reports: Mapping[Role, EvaluationReport]
+    parity: Parity
 
 
 def write_card(facts: CardFacts) -> str:
@@ -51,7 +65,7 @@ def write_card(facts: CardFacts) -> str:
         f"# {contract.name} {contract.version}",
         f"**{RESEARCH_USE_ONLY}**",
         f"{contract.intended_use} Input: one grey image, shrunk to {contract.input_width} x {contract.input_height} "
-        f"pixels. {contract.parameters:,} parameters, {contract.quantization} graph.",
+        f"pixels. {contract.parameters:,} parameters. {_NUMBERS[contract.quantization]}",
         "## Training",
         f"Recipe `{origin.recipe}`, seed {origin.seed}, weights after epoch {origin.epoch}. "
         f"Manifest {origin.manifest_sha256}.",
@@ -60,6 +74,8 @@ def write_card(facts: CardFacts) -> str:
         _figures(facts.reports),
         "## Operating points",
         _points(contract),
+        "## Parity with Keras",
+        _parity(facts.parity),
         "## Refusal",
         f"An input of typicality below {contract.typicality_limit:.2f} is refused as not a frontal chest radiograph.",
         "## Limits",
@@ -93,6 +109,20 @@ def _figures(reports: Mapping[Role, EvaluationReport]) -> str:
         lines.append([metric.value, *cells])
     titles = [f"{_ROLE_TITLES[role]} (n = {len(report.table)})" for role, report in reports.items()]
     return _table(["metric (95 % interval)", *titles], lines)
+
+
+def _parity(parity: Parity) -> str:
+    flips = ", ".join(f"{change.count} at `{name}`" for name, change in parity.flips.items())
+    heatmaps = (
+        ""
+        if parity.heatmap_correlation is None
+        else (f" Median correlation of heatmaps {parity.heatmap_correlation:.4f}.")
+    )
+    return (
+        f"On {parity.n} validation radiographs the probability differs from that of the Keras network by "
+        f"{parity.mean_difference:.2g} on average and {parity.largest_difference:.2g} at most. Decisions that change: "
+        f"{flips}; refusals that change: {parity.refusals.count}.{heatmaps}"
+    )
 
 
 def _points(contract: Contract) -> str:

@@ -65,7 +65,8 @@ def _has_hidden_layer(network: keras.Model) -> bool:
 def _with_hidden(network: keras.Model) -> keras.Model:
     if not _has_hidden_layer(network):
         return network
-    return keras.Model(network.input, {**network.output, "hidden": network.get_layer("hidden").output})
+    outputs = {**network.output, "hidden": network.get_layer("hidden").output}
+    return keras.Model(network.input, outputs, name=network.name)
 
 
 def _heatmap(network: keras.Model, out: dict[str, Any]) -> Any:

@@ -1,19 +1,18 @@
-"""Keras graph to LiteRT flatbuffer, with each quantisation of TensorFlow's converter."""
+"""Keras graph to LiteRT flatbuffer, by TensorFlow's converter; int8 by ``export.int8`` on top of it."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumoscope.atomic import fill_atomically
 from pneumoscope.contract import Quantization
 from pneumoscope.errors import ExportError
+from pneumoscope.export.int8 import quantize
 
 
 def convert(graph: keras.Model, quantization: Quantization, representative: Sequence[NDArray[np.uint8]] = ()) -> bytes:
@@ -22,7 +21,8 @@ def convert(graph: keras.Model, quantization: Quantization, representative: Sequ
     Args:
         graph: from ``export.graph.assemble``.
         quantization: numbers it is to compute with.
-        representative: training images ``uint8 [H, W]`` that set the ranges of activations; needed for int8.
+        representative: training images ``uint8 [H, W, C]``, as the graph takes them, that set the ranges of
+            activations; needed for int8.
 
     Raises:
         ExportError: the Keras backend is not TensorFlow, or int8 without representative images.
@@ -31,56 +31,34 @@ def convert(graph: keras.Model, quantization: Quantization, representative: Sequ
         raise ExportError("export needs the TensorFlow backend: set KERAS_BACKEND=tensorflow")
     import tensorflow as tf
 
-    pixels = keras.Input(batch_shape=(1, *graph.input_shape[1:]), dtype="uint8", name="pixels")
-    converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(pixels, graph(pixels)))
-    _SETTINGS[quantization](converter, representative, tf)
+    pixels = keras.Input(batch_shape=(1, *graph.input_shape[1:]), dtype="uint8", name=graph.inputs[0].name)
+    # The name is part of the file; Keras' own counts what was built before.
+    single = keras.Model(pixels, graph(pixels), name="one_image")
+    converter = tf.lite.TFLiteConverter.from_keras_model(single)
+    _SETTINGS[quantization](converter, tf)
     with warnings.catch_warnings():
-        # The converter warns of the uint8 input, which is not quantised, and of its own internals.
+        # The converter warns of its own internals.
         warnings.simplefilter("ignore")
         flatbuffer: bytes = converter.convert()
-    return flatbuffer
+    return quantize(flatbuffer, representative) if quantization is Quantization.INT8 else flatbuffer
 
 
-def _float32(converter: Any, representative: Sequence[NDArray[np.uint8]], tf: Any) -> None:
+def _float32(converter: Any, tf: Any) -> None:
     """The converter's own default."""
 
 
-def _float16(converter: Any, representative: Sequence[NDArray[np.uint8]], tf: Any) -> None:  # noqa: ARG001
+def _float16(converter: Any, tf: Any) -> None:
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_types = [tf.float16]
 
 
-def _dynamic(converter: Any, representative: Sequence[NDArray[np.uint8]], tf: Any) -> None:  # noqa: ARG001
+def _dynamic(converter: Any, tf: Any) -> None:
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
 
 
-def _int8(converter: Any, representative: Sequence[NDArray[np.uint8]], tf: Any) -> None:
-    if not representative:
-        raise ExportError("int8: needs representative images of the training data; give --data")
-
-    def samples() -> Iterator[list[NDArray[np.uint8]]]:
-        for pixels in representative:
-            yield [pixels[None, :, :, None]]
-
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = samples
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
-
-
-_SETTINGS: dict[Quantization, Callable[[Any, Sequence[NDArray[np.uint8]], Any], None]] = {
+_SETTINGS: dict[Quantization, Callable[[Any, Any], None]] = {
     Quantization.FLOAT32: _float32,
     Quantization.FLOAT16: _float16,
     Quantization.DYNAMIC: _dynamic,
-    Quantization.INT8: _int8,
+    Quantization.INT8: _float32,
 }
-
-
-def save_keras(graph: keras.Model, folder: Path, name: str) -> list[Path]:
-    """Save a complete graph as ``NAME.keras`` and ``NAME.h5``; both load back with ``pneumoscope`` imported."""
-    files = [folder / f"{name}.keras", folder / f"{name}.h5"]
-    with warnings.catch_warnings():
-        # Keras calls HDF5 a legacy format; it is asked for by name here.
-        warnings.filterwarnings("ignore", message=".*HDF5.*legacy.*")
-        for file in files:
-            fill_atomically(file, graph.save)
-    return files

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from pneumoscope.contract import OperatingPoint, Quantization
+from pneumoscope.evaluation.compare import Difference, Rival, compare
+from pneumoscope.evaluation.intervals import Interval, wilson
+from pneumoscope.evaluation.metrics import Metric
+from pneumoscope.evaluation.predictions import PredictionTable
 from pneumoscope.runtime import LiteRTRuntime
+
+COMPARED = (Metric.AUC, Metric.ECE, Metric.BRIER)
+"""Figures whose change is given with an interval: how well images are ranked, and calibration twice."""
 
 
 @dataclass(frozen=True)
@@ -21,23 +28,82 @@ class ParityLimits:
 
     Attributes:
         probability: largest difference of P(pneumonia) on any image.
-        flips: largest share of decisions that change, at every operating point.
+        flips: largest share of decisions that change, at every operating point and for refusal.
         auc_loss: largest loss of AUC.
         heatmap_correlation: smallest median correlation of heatmaps.
+        size: largest file, as a share of the float32 one's bytes.
     """
 
     probability: float
     flips: float
     auc_loss: float
     heatmap_correlation: float
+    size: float
 
 
 LIMITS: Mapping[Quantization, ParityLimits] = {
-    Quantization.FLOAT32: ParityLimits(1e-4, 0.0, 1e-6, 0.9999),
-    Quantization.FLOAT16: ParityLimits(1e-2, 0.0, 0.001, 0.98),
-    Quantization.DYNAMIC: ParityLimits(1.0, 1 / 200, 0.001, 0.98),
-    Quantization.INT8: ParityLimits(1.0, 1 / 200, 0.001, 0.98),
+    Quantization.FLOAT32: ParityLimits(1e-4, 0.0, 1e-6, 0.9999, 1.0),
+    Quantization.FLOAT16: ParityLimits(1e-2, 0.0, 0.001, 0.98, 1.0),
+    Quantization.DYNAMIC: ParityLimits(1.0, 1 / 200, 0.001, 0.98, 1.0),
+    Quantization.INT8: ParityLimits(1.0, 1 / 200, 0.001, 0.98, 0.3),
 }
+
+
+@dataclass(frozen=True, eq=False)
+class Judgements:
+    """What one graph says about N radiographs.
+
+    Attributes:
+        probability: of pneumonia, ``float64 [N]``.
+        heatmap: ``float32 [N, h, w]``; ``None`` where the graph has none.
+        typicality: ``float64 [N]``.
+        subtype: ``float32 [N, 3]``; ``None`` where the graph has none.
+    """
+
+    probability: NDArray[np.float64]
+    heatmap: NDArray[np.float32] | None
+    typicality: NDArray[np.float64]
+    subtype: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Radiographs:
+    """The images that parity is measured on, with their truth.
+
+    Attributes:
+        pixels: ``uint8 [N, H, W]``.
+        positive: which show pneumonia, ``bool [N]``.
+        patients: N keys; intervals are clustered by them.
+        names: N file names without their folders.
+    """
+
+    pixels: NDArray[np.uint8]
+    positive: NDArray[np.bool_]
+    patients: Sequence[str | None]
+    names: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A count of decisions that changed.
+
+    Attributes:
+        count: how many.
+        share: of all, 0 to 1.
+        ci95: Wilson interval of the share.
+    """
+
+    count: int
+    share: float
+    ci95: Interval
+
+    @classmethod
+    def between(cls, before: NDArray[np.bool_], after: NDArray[np.bool_]) -> Change:
+        """Where two decisions on the same N images differ, N at least 1."""
+        count = int((before != after).sum())
+        interval = wilson(count, len(before))
+        assert interval is not None  # N >= 1
+        return cls(count, count / len(before), interval)
 
 
 @dataclass(frozen=True)
@@ -45,79 +111,155 @@ class Parity:
     """An exported graph against Keras on the same radiographs.
 
     Attributes:
+        form: ``litert`` or ``mediapipe``.
         quantization: of the exported graph.
         n: radiographs compared.
+        bytes: of the exported graph.
+        share_of_float32: those bytes over the float32 graph's.
         largest_difference: of P(pneumonia).
         mean_difference: of P(pneumonia), absolute.
         flips: decisions that changed, by operating point.
-        auc_keras: area under the ROC curve of the Keras graph.
-        auc_exported: of the exported graph.
-        heatmap_correlation: median over images of the Pearson correlation; maps constant in both count as 1.
+        refusals: images that only one of the two refuses as untypical.
+        metrics: AUC, ECE and Brier score: ``a`` exported, ``b`` Keras, their difference with its bootstrap interval.
+        heatmap_correlation: median over images of the Pearson correlation; maps constant in both count as 1;
+            ``None`` where the form has no heatmap.
+        heatmap_correlation_p5: what 95 % of the images exceed.
         largest_typicality_difference: of typicality.
+        limits: what had to hold.
         broken: the limits that do not hold, in words.
     """
 
+    form: str
     quantization: Quantization
     n: int
+    bytes: int
+    share_of_float32: float
     largest_difference: float
     mean_difference: float
-    flips: Mapping[str, int]
-    auc_keras: float
-    auc_exported: float
-    heatmap_correlation: float
+    flips: Mapping[str, Change]
+    refusals: Change
+    metrics: Mapping[str, Difference]
+    heatmap_correlation: float | None
+    heatmap_correlation_p5: float | None
     largest_typicality_difference: float
-    broken: tuple[str, ...]
+    limits: ParityLimits
+    broken: tuple[str, ...] = field(default=())
+
+
+def judge_with_keras(graph: keras.Model, pixels: NDArray[np.uint8]) -> Judgements:
+    """What the complete Keras graph says about ``uint8 [N, H, W]`` images."""
+    batches = [graph.predict_on_batch(pixels[i : i + 32, ..., None]) for i in range(0, len(pixels), 32)]
+    probability, heatmap, typicality = (
+        np.concatenate([keras.ops.convert_to_numpy(batch[name]) for batch in batches])
+        for name in ("probability", "heatmap", "typicality")
+    )
+    return Judgements(probability[:, 0].astype(np.float64), heatmap, typicality[:, 0].astype(np.float64))
+
+
+def judge_with_litert(graph: bytes, pixels: NDArray[np.uint8]) -> Judgements:
+    """What a LiteRT graph says about ``uint8 [N, H, W]`` images."""
+    runtime = LiteRTRuntime(graph, threads=1)
+    outputs = [runtime.run(image) for image in pixels]
+    return Judgements(
+        np.array([output.probability for output in outputs]),
+        np.stack([output.heatmap for output in outputs]),
+        np.array([output.typicality for output in outputs]),
+        np.stack([output.subtype for output in outputs if output.subtype is not None]) if runtime.has_subtype else None,
+    )
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Where decisions are made.
+
+    Attributes:
+        operating_points: by name.
+        default: the operating point used when none is asked for.
+        typicality_limit: below it an input is refused.
+    """
+
+    operating_points: Mapping[str, OperatingPoint]
+    default: str
+    typicality_limit: float
+
+
+@dataclass(frozen=True)
+class ExportedForm:
+    """What is compared with Keras.
+
+    Attributes:
+        form: ``litert`` or ``mediapipe``.
+        quantization: decides the limits.
+        bytes: of its graph.
+        float32_bytes: of the float32 graph of the same network.
+    """
+
+    form: str
+    quantization: Quantization
+    bytes: int
+    float32_bytes: int
 
 
 def measure_parity(
-    graph: keras.Model,
-    flatbuffer: bytes,
-    quantization: Quantization,
-    pixels: NDArray[np.uint8],
-    positive: NDArray[np.bool_],
-    operating_points: Mapping[str, OperatingPoint],
+    exported: ExportedForm,
+    judged: Judgements,
+    reference: Judgements,
+    images: Radiographs,
+    thresholds: Thresholds,
 ) -> Parity:
-    """Run both on the same radiographs and compare.
+    """Compare what an exported graph says with what Keras says.
 
     Args:
-        graph: the complete Keras graph.
-        flatbuffer: what it was converted to.
-        quantization: how; decides the limits.
-        pixels: ``uint8 [N, H, W]`` radiographs.
-        positive: which show pneumonia, ``bool [N]``.
-        operating_points: thresholds at which decisions are compared.
+        exported: what was exported.
+        judged: its judgements of ``images``.
+        reference: Keras' judgements of the same.
+        images: with both classes among them.
+        thresholds: at which decisions are compared.
     """
-    from sklearn.metrics import roc_auc_score
-
-    reference = [graph.predict_on_batch(pixels[i : i + 32, ..., None]) for i in range(0, len(pixels), 32)]
-    probability, heatmaps, typicality = (
-        np.concatenate([keras.ops.convert_to_numpy(batch[name]) for batch in reference])
-        for name in ("probability", "heatmap", "typicality")
-    )
-    runtime = LiteRTRuntime(flatbuffer, threads=2)
-    exported = [runtime.run(image) for image in pixels]
-    theirs = np.array([output.probability for output in exported])
-    ours = probability[:, 0].astype(np.float64)
+    difference = np.abs(judged.probability - reference.probability)
+    limit = thresholds.typicality_limit
+    correlations = _correlations(reference.heatmap, judged.heatmap)
     parity = Parity(
-        quantization=quantization,
-        n=len(pixels),
-        largest_difference=float(np.abs(theirs - ours).max()),
-        mean_difference=float(np.abs(theirs - ours).mean()),
+        form=exported.form,
+        quantization=exported.quantization,
+        n=len(images.pixels),
+        bytes=exported.bytes,
+        share_of_float32=exported.bytes / exported.float32_bytes,
+        largest_difference=float(difference.max()),
+        mean_difference=float(difference.mean()),
         flips={
-            name: int(((theirs >= point.threshold) != (ours >= point.threshold)).sum())
-            for name, point in operating_points.items()
+            name: Change.between(reference.probability >= point.threshold, judged.probability >= point.threshold)
+            for name, point in thresholds.operating_points.items()
         },
-        auc_keras=float(roc_auc_score(positive, ours)),
-        auc_exported=float(roc_auc_score(positive, theirs)),
-        heatmap_correlation=float(
-            np.median([_correlation(a, b.heatmap) for a, b in zip(heatmaps, exported, strict=True)])
-        ),
-        largest_typicality_difference=float(
-            np.abs(typicality[:, 0] - np.array([output.typicality for output in exported])).max()
-        ),
-        broken=(),
+        refusals=Change.between(reference.typicality < limit, judged.typicality < limit),
+        metrics=_metric_changes(judged, reference, images, thresholds),
+        heatmap_correlation=None if correlations is None else float(np.median(correlations)),
+        heatmap_correlation_p5=None if correlations is None else float(np.percentile(correlations, 5)),
+        largest_typicality_difference=float(np.abs(judged.typicality - reference.typicality).max()),
+        limits=LIMITS[exported.quantization],
     )
-    return dataclasses.replace(parity, broken=_broken(parity, LIMITS[quantization]))
+    return dataclasses.replace(parity, broken=_broken(parity))
+
+
+def _metric_changes(
+    judged: Judgements, reference: Judgements, images: Radiographs, thresholds: Thresholds
+) -> dict[str, Difference]:
+    threshold = thresholds.operating_points[thresholds.default].threshold
+    tables = [
+        PredictionTable.from_arrays(
+            images.positive.astype(np.int64), each.probability, paths=images.names, patients=images.patients
+        )
+        for each in (judged, reference)
+    ]
+    rival = Rival(tables[1], threshold, thresholds.default, {"name": "Keras"})
+    differences = compare(tables[0], threshold, rival).differences
+    return {metric.value: differences[metric] for metric in COMPARED}
+
+
+def _correlations(ours: NDArray[np.float32] | None, theirs: NDArray[np.float32] | None) -> NDArray[np.float64] | None:
+    if ours is None or theirs is None:
+        return None
+    return np.array([_correlation(a, b) for a, b in zip(ours, theirs, strict=True)])
 
 
 def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
@@ -126,20 +268,24 @@ def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
 
 
-def _broken(parity: Parity, limits: ParityLimits) -> tuple[str, ...]:
-    worst_flips = max(parity.flips.values(), default=0)
+def _broken(parity: Parity) -> tuple[str, ...]:
+    limits = parity.limits
+    allowed = math.floor(limits.flips * parity.n)
+    auc = parity.metrics[Metric.AUC.value]
+    auc_loss = -auc.difference if auc.difference is not None else math.inf
     checks = {
         f"largest probability difference {parity.largest_difference:.2g}, at most {limits.probability:g}": (
             parity.largest_difference <= limits.probability
         ),
-        f"{worst_flips} of {parity.n} decisions flip, at most {math.floor(limits.flips * parity.n)}": (
-            worst_flips <= limits.flips * parity.n
-        ),
-        f"AUC falls by {parity.auc_keras - parity.auc_exported:.5f}, at most {limits.auc_loss:g}": (
-            parity.auc_keras - parity.auc_exported <= limits.auc_loss
-        ),
-        f"median heatmap correlation {parity.heatmap_correlation:.4f}, at least {limits.heatmap_correlation:g}": (
-            parity.heatmap_correlation >= limits.heatmap_correlation
+        f"{parity.refusals.count} of {parity.n} refusals change, at most {allowed}": (parity.refusals.count <= allowed),
+        f"AUC falls by {auc_loss:.5f}, at most {limits.auc_loss:g}": auc_loss <= limits.auc_loss,
+        f"{parity.share_of_float32:.1%} of the float32 graph's size, at most {limits.size:.0%}": (
+            parity.share_of_float32 <= limits.size
         ),
     }
+    for name, change in parity.flips.items():
+        checks[f"{change.count} of {parity.n} decisions flip at '{name}', at most {allowed}"] = change.count <= allowed
+    if parity.heatmap_correlation is not None:
+        said = f"median heatmap correlation {parity.heatmap_correlation:.4f}, at least {limits.heatmap_correlation:g}"
+        checks[said] = parity.heatmap_correlation >= limits.heatmap_correlation
     return tuple(message for message, holds in checks.items() if not holds)

@@ -1,0 +1,128 @@
+"""int8 where it holds: the network computes in 8 bits, the ends of the graph stay in float.
+
+Standardisation (mean and variance over the whole image) and the ends (calibration, heatmap, typicality: squares,
+logarithms and products of small numbers) do not survive 8 bits; they are a thousandth of the operations. So the
+float32 graph is quantised operation by operation with ``ai-edge-quantizer``: weights symmetric per channel,
+activations per tensor, with ranges from training images.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pneumoscope.errors import ExportError
+from pneumoscope.runtime import SIGNATURE
+
+FLOAT_ENDS = ("grey_levels", "standardize", "classifier", "calibrated", "heatmap", "typicality")
+"""Layers that stay in float, by name; ``export.graph`` and every network name them so."""
+
+_WITH_WEIGHTS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
+# Int8 only where all they take is int8 already: a constant added in float stays exact.
+_BETWEEN = frozenset({"ADD", "AVERAGE_POOL_2D", "MAX_POOL_2D", "RESHAPE"})
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation of a LiteRT graph.
+
+    Attributes:
+        kind: name of the operation, as in ``CONV_2D``.
+        tensor: name of what it computes; converters put the layers' names into it.
+    """
+
+    kind: str
+    tensor: str
+
+
+def int8_operations(graph: bytes) -> tuple[Operation, ...]:
+    """The operations of a float32 graph that int8 suits, in order.
+
+    Convolutions and dense layers outside :data:`FLOAT_ENDS`, and what merely passes their results on.
+    """
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    interpreter: Any = Interpreter(
+        model_content=graph,
+        # Without delegates every operation is still there by name.
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    )
+    tensors = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
+    ends = re.compile("|".join(FLOAT_ENDS))
+    chosen: list[Operation] = []
+    int8: set[int] = set()
+    for operation in interpreter._get_ops_details():
+        kind, results = operation["op_name"], [int(index) for index in operation["outputs"]]
+        name = tensors[results[0]]["name"]
+        numbers = {int(i) for i in operation["inputs"] if i >= 0 and tensors[i]["dtype"] is np.float32}
+        if (kind in _WITH_WEIGHTS or (kind in _BETWEEN and numbers <= int8)) and not ends.search(name):
+            chosen.append(Operation(kind, name))
+            int8.update(results)
+    return tuple(chosen)
+
+
+def quantize(graph: bytes, representative: Sequence[NDArray[np.uint8]]) -> bytes:
+    """Quantise the network inside a float32 graph.
+
+    Args:
+        graph: float32 LiteRT flatbuffer of a complete graph.
+        representative: training images ``uint8 [H, W, C]``; their smallest and largest activations set the ranges.
+
+    Raises:
+        ExportError: no representative images, or nothing in the graph that int8 suits.
+    """
+    if len(representative) == 0:
+        raise ExportError("int8: needs representative images of the training data")
+    operations = int8_operations(graph)
+    if not operations:
+        raise ExportError("int8: the graph has no convolution or dense layer outside its float ends")
+    with _quietly():
+        return _quantized(graph, operations, [pixels[None] for pixels in representative])
+
+
+def _quantized(graph: bytes, operations: Iterable[Operation], inputs: Sequence[NDArray[np.uint8]]) -> bytes:
+    from ai_edge_quantizer import calibrator, qtyping, quantizer, recipe_manager
+    from ai_edge_quantizer.utils import qsv_utils
+
+    recipe = recipe_manager.RecipeManager()
+    for operation in operations:
+        recipe.add_static_config(
+            regex=f"^{re.escape(operation.tensor)};?$",
+            operation_name=qtyping.TFLOperationName(operation.kind),
+            activation_num_bits=8,
+            weight_num_bits=8,
+        )
+    # The default, a moving average, would clip what a tenth of the radiographs reach.
+    ranges = calibrator.Calibrator(bytearray(graph), num_threads=1, qsv_update_func=qsv_utils.min_max_update)
+    name = _input_name(graph)
+    ranges.calibrate({SIGNATURE: [{name: each} for each in inputs]}, recipe)
+    maker = quantizer.Quantizer(bytearray(graph), recipe.get_quantization_recipe())
+    return bytes(maker.quantize(ranges.get_model_qsvs()).quantized_model)
+
+
+def _input_name(graph: bytes) -> str:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter: Any = Interpreter(model_content=graph)
+    (name,) = interpreter.get_signature_list()[SIGNATURE]["inputs"]
+    return str(name)
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the quantiser's progress bars, size report and warnings."""
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,91 @@
+"""Parity as one self-contained page of figures and plots; it shows no radiograph."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pneumoscope.contract import RESEARCH_USE_ONLY, OperatingPoint
+from pneumoscope.evaluation.plots import BLUE, GREY, VERMILION
+from pneumoscope.export.parity import Judgements, Parity
+
+_SATURATED = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """One export's figures, and the judgements that they were made from.
+
+    Attributes:
+        parity: the figures.
+        judged: by the exported graph.
+    """
+
+    parity: Parity
+    judged: Judgements
+
+
+def render_page(
+    model: str, comparisons: Sequence[Comparison], reference: Judgements, points: Sequence[OperatingPoint]
+) -> str:
+    """The page as HTML, plots and styles inside.
+
+    Args:
+        model: what names it.
+        comparisons: one for each export, at least one.
+        reference: Keras' judgements of the same images.
+        points: whose thresholds the plots show.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("pneumoscope.export", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page: str = environment.get_template("parity.html.j2").render(
+        model=model,
+        notice=RESEARCH_USE_ONLY,
+        measured=[comparison.parity for comparison in comparisons],
+        number=lambda value: "undefined" if value is None else f"{value:.3g}",
+        percent=lambda value: f"{value:.1%}",
+        figure="data:image/png;base64,"
+        + base64.b64encode(_figure(comparisons, reference, [point.threshold for point in points])).decode("ascii"),
+    )
+    return page
+
+
+def _log_odds(probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    clipped = np.clip(probability, _SATURATED, 1 - _SATURATED)
+    odds: NDArray[np.float64] = np.log(clipped) - np.log1p(-clipped)
+    return odds
+
+
+def _figure(comparisons: Sequence[Comparison], reference: Judgements, thresholds: Sequence[float]) -> bytes:
+    """Left: log odds, export against Keras, with the thresholds. Right: histogram of the probability differences."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.4 * len(comparisons)), layout="constrained")
+    rows = figure.subplots(len(comparisons), 2, squeeze=False)
+    ours = _log_odds(reference.probability)
+    cuts = _log_odds(np.asarray(thresholds))
+    for (scatter, histogram), comparison in zip(rows, comparisons, strict=True):
+        title = f"{comparison.parity.quantization}, {comparison.parity.form}"
+        scatter.axline((0, 0), slope=1, color=GREY, lw=0.8)
+        scatter.plot(ours, _log_odds(comparison.judged.probability), ".", ms=3, color=BLUE)
+        for cut in cuts:
+            scatter.axvline(cut, color=VERMILION, lw=0.6)
+            scatter.axhline(cut, color=VERMILION, lw=0.6)
+        scatter.set(title=title, xlabel="log odds, Keras", ylabel="log odds, exported")
+        histogram.hist(comparison.judged.probability - reference.probability, bins=60, log=True, color=BLUE)
+        histogram.set(title=title, xlabel="P(pneumonia), exported less Keras", ylabel="radiographs")
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=100, metadata={"Software": None})
+    return stream.getvalue()
