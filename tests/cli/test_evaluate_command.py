@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,15 +17,17 @@ from made_up_predictions import made_up_table
 from phantom import chest_phantom, encode
 from pneumoscope.cli import evaluate as command
 from pneumoscope.cli.main import cli
+from pneumoscope.cli.opening import read_model_package
 from pneumoscope.contract import RESEARCH_USE_ONLY, OperatingPoint
 from pneumoscope.evaluation import plots
+from pneumoscope.packaging import pack
 from pneumoscope.prediction import ModelInfo, Prediction, Status
 
 INFO = ModelInfo("stand-in", "1.0", "cd" * 32)
 
 
 class StandIn:
-    """Calls pneumonia by the file name, refuses one image and cannot read another."""
+    """Calls pneumonia by the file name, and refuses one image."""
 
     info = INFO
 
@@ -32,7 +35,10 @@ class StandIn:
         self._wrong = wrong
         points = {"balanced": OperatingPoint(0.6, 0.9, 0.9), "high_sensitivity": OperatingPoint(0.2, 1.0, 0.5)}
         self.contract = SimpleNamespace(
-            operating_points=points, operating_point=lambda name: (name or "balanced", points[name or "balanced"])
+            labels=("NORMAL", "PNEUMONIA"),
+            subtypes=("NORMAL", "BACTERIAL", "VIRAL"),
+            operating_points=points,
+            operating_point=lambda name: (name or "balanced", points[name or "balanced"]),
         )
 
     def predict_many(
@@ -181,6 +187,75 @@ def test_bad_data_is_one_line_and_status_1(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "row 0 (a): probability is 'nan'" in result.output
     assert "Traceback" not in result.output
+
+
+def renamed(file: Path, **names: Any) -> Path:
+    """The built-in model with other names in its contract."""
+    package, _ = read_model_package(None)
+    file.write_bytes(pack(package.graph, dataclasses.replace(package.contract, **names), package.card))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (
+            {"labels": ("HEALTHY", "COVID")},
+            "tells HEALTHY from COVID, and the images are labelled NORMAL and PNEUMONIA",
+        ),
+        ({"subtypes": ("NORMAL", "FUNGAL", "VIRAL")}, "tells the subtypes NORMAL, FUNGAL, VIRAL; known are"),
+    ],
+)
+def test_a_model_of_other_labels_is_not_scored(
+    names: dict[str, tuple[str, ...]], message: str, data_dir: Path, tmp_path: Path
+) -> None:
+    model = renamed(tmp_path / "other.tflite", **names)
+    result = run("--data", data_dir, "--split", "test", "--model", model, "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert message in result.output
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_class_that_is_not_known_is_not_passed_over(data_dir: Path, tmp_path: Path) -> None:
+    (data_dir / "test" / "COVID").mkdir()
+    (data_dir / "test" / "COVID" / "a.png").write_bytes(encode(chest_phantom(160)))
+    result = run("--data", data_dir, "--split", "test", "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "the folder COVID is no class known here (NORMAL, PNEUMONIA)" in result.output
+
+
+def test_a_corrupt_image_is_listed_and_the_others_are_judged(
+    data_dir: Path, tmp_path: Path, open_minded_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plots, "FIGURES", {})
+    corrupt = data_dir / "test" / "PNEUMONIA" / "person9_virus_9.png"
+    corrupt.write_bytes(encode(chest_phantom(160))[:200])
+    words = ("--data", data_dir, "--split", "test", "--model", open_minded_model)
+    result = run(*words, "--explanations", "--out", tmp_path / "out")
+    assert result.exit_code == 1, result.output
+    content = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert (content["n"], content["n_judged"], content["refused"]) == (9, 8, [str(corrupt)])
+    assert content["refused_by_class"] == {"NORMAL": 0, "PNEUMONIA": 1}
+    assert content["confusion_matrix"]["fn"] >= 1
+    row = next(line for line in (tmp_path / "out" / "predictions.csv").read_text().splitlines() if str(corrupt) in line)
+    assert ",error," in row
+    assert content["explanations"]["of"] == content["confusion_matrix"]["tp"] + content["confusion_matrix"]["fp"]
+
+
+def test_a_split_of_one_class_is_named(data_dir: Path, tmp_path: Path) -> None:
+    for file in (data_dir / "test" / "NORMAL").iterdir():
+        file.unlink()
+    result = run("--data", data_dir, "--split", "test", "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "NORMAL: holds no images" in result.output
+
+
+def test_explanations_need_a_model(tmp_path: Path) -> None:
+    table = tmp_path / "theirs.csv"
+    table.write_text("path,label,probability\na,1,0.9\n")
+    result = run("--predictions", table, "--explanations", "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "tests a model's heatmaps" in result.output
 
 
 def test_the_built_in_model_on_real_radiographs(radiographs: Path, tmp_path: Path) -> None:

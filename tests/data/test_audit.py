@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import re
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -162,3 +164,27 @@ def test_an_unwritable_place_is_named(data_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="the audit could not be written"):
         write_audit(audit_folder(data_dir), data_dir, tmp_path / "file")
+
+
+def test_the_committed_audit_is_of_the_training_data_and_finds_its_24_groups(radiographs: Path) -> None:
+    """Against a count that shares no code with the audit."""
+    data = radiographs / "chest_xray_224"
+    groups: defaultdict[str, set[str]] = defaultdict(set)
+    classes: Counter[tuple[str, str]] = Counter()
+    for file in data.rglob("*.jpeg"):
+        place = file.relative_to(data)
+        groups[hashlib.sha256(file.read_bytes()).hexdigest()].add(place.as_posix())
+        classes[place.parts[0], place.parts[1]] += 1
+    committed = json.loads((Path(__file__).parents[2] / "reports" / "data-audit.json").read_text("utf-8"))
+    found = {group["sha256"]: set(group["paths"]) for group in committed["byte_duplicates"]}
+    assert found == {digest: paths for digest, paths in groups.items() if len(paths) > 1}
+    assert len(found) == 24
+    assert {(c["split"], c["label"]): c["images"] for c in committed["counts"]} == classes
+    # Patient keys are reported by both readings, and the name that none fits is not guessed at.
+    numbers = {re.search(r"\d+", Path(p).name)[0] for paths in groups.values() for p in paths if "person" in p}  # type: ignore[index]
+    pneumonia = [c for c in committed["counts"] if c["label"] == "PNEUMONIA"]
+    assert sum(c["patients_person"] for c in pneumonia) == pytest.approx(
+        len(numbers), abs=len(committed["unparsed_names"])
+    )
+    assert committed["unparsed_names"] == ["train/PNEUMONIA/person447_virus_921_1.jpeg"]
+    assert committed["numbers_under_both_agents"]["train"] == 808

@@ -68,3 +68,12 @@ def test_a_name_that_contradicts_its_folder_says_no_subtype(data_dir: Path, writ
     assert by_name["unnamed.png"].subtype is None
     assert by_name["unnamed.png"].patient == "unnamed"
     assert not by_name["unnamed.png"].patient_known
+
+
+def test_images_of_an_unknown_class_are_a_problem_and_other_folders_are_not(data_dir: Path, write: Write) -> None:
+    (data_dir / "val" / "notes").mkdir()
+    write("val/__MACOSX/a.png")
+    assert len(find_images(data_dir, "val")) == 4
+    write("val/VIRUS/b.png")
+    with pytest.raises(DataError, match=r"val: the folder VIRUS is no class known here \(NORMAL, PNEUMONIA\)"):
+        find_images(data_dir, "val")

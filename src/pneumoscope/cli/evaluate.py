@@ -15,7 +15,7 @@ from pneumoscope.atomic import make_folder
 from pneumoscope.cli.main import FAILED
 from pneumoscope.cli.opening import FILE, model_option, open_model, operating_point_option
 from pneumoscope.contract import RESEARCH_USE_ONLY
-from pneumoscope.errors import UsageError
+from pneumoscope.errors import ContractError, UsageError
 from pneumoscope.evaluation.compare import Rival
 from pneumoscope.evaluation.evaluate import evaluate_predictions
 from pneumoscope.evaluation.predictions import LABEL_NAMES, SUBTYPE_NAMES, PredictionTable
@@ -189,12 +189,26 @@ def _labelled(data_dir: Path, split: str | None, manifest: Path | None) -> list[
 def _judge(
     model: Model, images: list[LabelledImage] | list[ManifestRow], operating_point: str | None, jobs: int
 ) -> Judged:
+    _check_labels(model)
     name, point = model.contract.operating_point(operating_point)
     predictions = model.predict_many([image.path for image in images], jobs=jobs, operating_point=operating_point)
     table = tabulate(images, _with_progress(predictions, len(images)))
     thresholds = {key: value.threshold for key, value in model.contract.operating_points.items()}
     info = {"name": model.info.name, "version": model.info.version, "sha256": model.info.sha256}
     return Judged(table, point.threshold, name, thresholds, info, model)
+
+
+def _check_labels(model: Model) -> None:
+    """A model that tells other things apart would be scored on a question it does not answer."""
+    labels, subtypes = model.contract.labels, model.contract.subtypes
+    if labels != LABEL_NAMES:
+        raise ContractError(
+            f"{model.info.name}: tells {' from '.join(labels)}, and the images are labelled {' and '.join(LABEL_NAMES)}"
+        )
+    if subtypes and set(subtypes) != set(SUBTYPE_NAMES):
+        raise ContractError(
+            f"{model.info.name}: tells the subtypes {', '.join(subtypes)}; known are {', '.join(SUBTYPE_NAMES)}"
+        )
 
 
 def tabulate(images: list[LabelledImage] | list[ManifestRow], predictions: Iterable[Prediction]) -> PredictionTable:

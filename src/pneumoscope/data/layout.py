@@ -118,6 +118,7 @@ def scan_folder(
                 endings = ", ".join(sorted(IMAGE_ENDINGS))
                 problems.append(f"{class_dir}: holds no images ({_what_is_there(class_dir)}); endings read: {endings}")
             images.extend(LabelledImage.from_path(file, label, key, name) for file in files)
+        problems.extend(_unknown_classes(folder))
     return FolderScan(tuple(images), tuple(problems), tuple(left_out))
 
 
@@ -165,6 +166,17 @@ def _class_files(class_dir: Path) -> tuple[list[Path], list[Path]]:
         is_image = entry.suffix.lower() in IMAGE_ENDINGS and not entry.name.startswith(".") and not entry.is_dir()
         (files if is_image else others).append(entry)
     return files, others
+
+
+def _unknown_classes(folder: Path) -> list[str]:
+    """Folders of images that are no class known here: their images must not be passed over in silence."""
+    known = {label.value for label in Label} | {split.value for split in Split}
+    others = [entry for entry in sorted(folder.iterdir()) if entry.is_dir() and not entry.name.startswith((".", "__"))]
+    return [
+        f"{folder}: the folder {entry.name} is no class known here ({', '.join(Label)}); move it elsewhere"
+        for entry in others
+        if entry.name not in known and _class_files(entry)[0]
+    ]
 
 
 def _what_is_there(folder: Path) -> str:
