@@ -168,6 +168,7 @@ def test_our_own_table_is_judged_by_its_own_threshold(tmp_path: Path) -> None:
         (("--predictions", "t.csv", "--manifest", "t.csv"), "give --data DIR"),
         (("--data", "d", "--threshold", "0.5"), "--threshold belongs to --predictions"),
         (("--predictions", "t.csv", "--compare", "m.tflite"), "with a model, give --data DIR"),
+        (("--predictions", "t.csv", "--run", "."), "no run of `pneumoscope train`, it holds no log.csv"),
     ],
 )
 def test_wrong_usage(words: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,6 +119,11 @@ def test_breakdowns_agree_with_counting(written: Path) -> None:
     assert content["at_sensitivity"]["0.95"]["sensitivity"] >= 0.95
     three = content["three_class"]
     assert three["n"] == 240
+    assert table.subtype_probabilities is not None
+    bacterial, viral = ([r for r in range(3, 240) if table.subtypes[r] == n] for n in ("BACTERIAL", "VIRAL"))
+    share = table.subtype_probabilities[:, 1] / table.subtype_probabilities[:, 1:].sum(axis=1)
+    above = [share[b] > share[v] for b in bacterial for v in viral]
+    assert three["bacterial_viral_auc"] == pytest.approx(np.mean(above))
     assert np.trace(three["confusion_matrix"]) == pytest.approx(three["accuracy"] * 240)
 
 

@@ -98,6 +98,9 @@ def evaluate(
     _check_usage(data_dir, manifest, predictions, model_file, operating_point, threshold, other)
     if explanations and predictions is not None:
         raise UsageError("--explanations tests a model's heatmaps, which --predictions has none of; give --data DIR")
+    log = None if run is None else run / "log.csv" if run.is_dir() else run
+    if log is not None and not log.is_file():
+        raise UsageError(f"{run}: no run of `pneumoscope train`, it holds no log.csv")
     make_folder(out)  # now, and not after minutes of judging
     labelled = [] if data_dir is None else _labelled(data_dir, split, manifest)
     if predictions is not None:
@@ -118,7 +121,7 @@ def evaluate(
         operating_point=judged.operating_point,
         render_error=None if drawable is None else _renderer(drawable),
         rival=rival,
-        training_log=None if run is None else run / "log.csv" if run.is_dir() else run,
+        training_log=log,
         explanations=tested,
         render_heatmaps=None if drawable is None or tested is None else _heatmap_renderer(drawable, tested),
         seed=seed,

@@ -13,6 +13,7 @@ import numpy as np
 from pneumoscope.contract import RESEARCH_USE_ONLY
 from pneumoscope.evaluation.explanation_plots import TITLES
 from pneumoscope.evaluation.explanations import Heatmap
+from pneumoscope.evaluation.metrics import Metric
 from pneumoscope.evaluation.predictions import LABEL_NAMES
 from pneumoscope.evaluation.report import REFUSAL_RULE, EvaluationReport
 
@@ -136,6 +137,8 @@ def _heatmap_examples(
 
 def title_of(metric: str) -> str:
     """A metric's name as people write it: ``balanced accuracy``, ``AUC``."""
+    if metric == Metric.BRIER:
+        return "Brier"  # a name
     return metric.upper() if metric in ABBREVIATIONS else metric.replace("_", " ")
 
 
