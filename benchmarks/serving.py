@@ -58,7 +58,7 @@ def predict():
     logits = model.predict(numpy.asarray(image, "float32")[None, :, :, None], verbose=0)["logits"]
     return {"p": float(1 / (1 + numpy.exp(-logits[0, 0])))}
 server = waitress.create_server(app, host="127.0.0.1", port=0, threads=4)
-print('{"port": %d}' % server.effective_port, file=sys.stderr, flush=True)
+print('{"port": %s}' % server.effective_port, file=sys.stderr, flush=True)
 server.run()
 """
 
