@@ -1,7 +1,7 @@
 """Hypothesis mutates uploads: no answer is a 5xx, and the server goes on.
 
-``PNEUMOSCOPE_FUZZ=5000 pytest tests/web/test_fuzz.py`` runs the long form: 5,000 mutated uploads and 2,500 mutated forms,
-each sent twice. Without it there are 200 and 100.
+``PNEUMOSCOPE_FUZZ=5000 pytest tests/web/test_fuzz.py`` runs the long form: 5,000 mutated uploads, and 2,500
+mutated forms, each sent twice. Without it there are 200 and 100.
 """
 
 from __future__ import annotations
