@@ -50,7 +50,7 @@ def measured(
         typical[index] = value
     judged = Judgements(changed, heatmap, typical)
     exported = ExportedForm("litert", kind, size, 1000)
-    return measure_parity(exported, judged, REFERENCE, IMAGES, Thresholds(POINTS, "low", 0.5))
+    return measure_parity(exported, judged, REFERENCE, IMAGES, Thresholds(POINTS, "low", 0.5), draws=100)
 
 
 def test_the_same_judgements_break_nothing() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumoscope.contract import OperatingPoint, Quantization
+from pneumoscope.evaluation import bootstrap
 from pneumoscope.evaluation.compare import Difference, Rival, compare
 from pneumoscope.evaluation.intervals import Interval, wilson
 from pneumoscope.evaluation.metrics import Metric
@@ -206,6 +207,8 @@ def measure_parity(
     reference: Judgements,
     images: Radiographs,
     thresholds: Thresholds,
+    *,
+    draws: int = bootstrap.DRAWS,
 ) -> Parity:
     """Compare what an exported graph says with what Keras says.
 
@@ -215,6 +218,7 @@ def measure_parity(
         reference: Keras' judgements of the same.
         images: with both classes among them.
         thresholds: at which decisions are compared.
+        draws: of the bootstrap.
     """
     difference = np.abs(judged.probability - reference.probability)
     limit = thresholds.typicality_limit
@@ -232,7 +236,7 @@ def measure_parity(
             for name, point in thresholds.operating_points.items()
         },
         refusals=Change.between(reference.typicality < limit, judged.typicality < limit),
-        metrics=_metric_changes(judged, reference, images, thresholds),
+        metrics=_metric_changes(judged, reference, images, thresholds, draws),
         heatmap_correlation=None if correlations is None else float(np.median(correlations)),
         heatmap_correlation_p5=None if correlations is None else float(np.percentile(correlations, 5)),
         largest_typicality_difference=float(np.abs(judged.typicality - reference.typicality).max()),
@@ -242,7 +246,7 @@ def measure_parity(
 
 
 def _metric_changes(
-    judged: Judgements, reference: Judgements, images: Radiographs, thresholds: Thresholds
+    judged: Judgements, reference: Judgements, images: Radiographs, thresholds: Thresholds, draws: int
 ) -> dict[str, Difference]:
     threshold = thresholds.operating_points[thresholds.default].threshold
     tables = [
@@ -252,7 +256,7 @@ def _metric_changes(
         for each in (judged, reference)
     ]
     rival = Rival(tables[1], threshold, thresholds.default, {"name": "Keras"})
-    differences = compare(tables[0], threshold, rival).differences
+    differences = compare(tables[0], threshold, rival, draws=draws).differences
     return {metric.value: differences[metric] for metric in COMPARED}
 
 

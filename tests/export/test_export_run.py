@@ -1,0 +1,114 @@
+"""An export end to end on phantoms: the same run gives the same bytes, and what fails leaves nothing half."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import phantom
+from pneumoscope.contract import Quantization
+from pneumoscope.data.layout import find_images
+from pneumoscope.data.splits import ManifestRow, Role, assign_roles
+from pneumoscope.errors import ExportError, PneumoscopeError
+from pneumoscope.export import one_file, parity
+from pneumoscope.export.forms import Form
+from pneumoscope.export.one_file import Exported, export_run
+from pneumoscope.model import load_model
+from pneumoscope.training.networks import build_network
+from pneumoscope.training.recipe import Stage
+from pneumoscope.training.runs import EpochRecord, RunFolder
+from tiny_data import TINY, write_tiny_data
+
+pytestmark = pytest.mark.slow
+
+RECIPE = dataclasses.replace(TINY, stages=(Stage(1, 224),))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """What training would leave, with random weights: batch statistics fit, nothing learned."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    folder = tmp_path_factory.mktemp("run")
+    rows = assign_roles(find_images(write_tiny_data(folder / "data", patients=40), ["train"]))
+    run = RunFolder(folder)
+    run.write_manifest(rows)
+    run.write_settings(RECIPE, 0, {"manifest_sha256": run.manifest_hash(), "versions": {"keras": keras.__version__}})
+    run.write_log([EpochRecord(1, 224, 1.0, 1.0, 0.5, 1.0, 0.5, 1.0, 1e-3, 1.0)])
+    network = build_network(RECIPE.network, classes=3)
+    chests = np.stack([phantom.chest_phantom(224, seed, opacity=seed % 2) for seed in range(6)])
+    for _ in range(30):
+        network(chests[..., None].astype(np.float32), training=True)
+    network.save(run.best)
+    return run
+
+
+def roles(rows: list[ManifestRow]) -> int:
+    return sum(row.role in (Role.GROUPED, Role.ORDERED) for row in rows)
+
+
+@pytest.fixture(scope="module")
+def exported(run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Exported]:
+    out = tmp_path_factory.mktemp("out")
+    return out, export_run(run, out, [Quantization.FLOAT32], [Form.LITERT, Form.MEDIAPIPE])
+
+
+def test_everything_promised_is_there(run: RunFolder, exported: tuple[Path, Exported]) -> None:
+    out, result = exported
+    assert sorted(path.name for path in out.iterdir()) == [
+        "parity.html",
+        "parity.json",
+        "pneumonet-float32-mediapipe.tflite",
+        "pneumonet-float32.tflite",
+        "validation-float32.json",
+    ]
+    record = json.loads((out / "parity.json").read_text())
+    assert record["notice"] == "Research use only. Not a medical device."
+    assert [(one["form"], one["broken"]) for one in record["exports"]] == [("litert", []), ("mediapipe", [])]
+    assert record["exports"][0]["n"] == roles(run.read_manifest())
+    assert len(record["exports"][0]["metrics"]["auc"]["ci95_bootstrap"]) == 2
+    model = load_model(result.models[Form.LITERT, Quantization.FLOAT32])
+    assert "differs from that of the Keras network" in model.card
+    assert str(run.path) not in (out / "parity.json").read_text() + model.card
+
+
+def test_the_same_run_gives_the_same_bytes(run: RunFolder, exported: tuple[Path, Exported], tmp_path: Path) -> None:
+    _, first = exported
+    again = export_run(run, tmp_path, [Quantization.FLOAT32], [Form.LITERT, Form.MEDIAPIPE])
+    for key, file in first.models.items():
+        assert again.models[key].read_bytes() == file.read_bytes()
+    assert (tmp_path / "parity.json").read_bytes() == (exported[0] / "parity.json").read_bytes()
+
+
+def test_a_broken_limit_fails_the_export_and_writes_no_model(
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strict = dataclasses.replace(parity.LIMITS[Quantization.FLOAT32], heatmap_correlation=1.1)
+    monkeypatch.setattr(parity, "LIMITS", {Quantization.FLOAT32: strict})
+    with pytest.raises(ExportError, match="median heatmap correlation"):
+        export_run(run, tmp_path, [Quantization.FLOAT32], [Form.LITERT])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["parity.html", "parity.json"]
+    (one,) = json.loads((tmp_path / "parity.json").read_text())["exports"]
+    assert "median heatmap correlation" in one["broken"][0]
+
+
+@pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_an_export_that_is_stopped_leaves_no_half_file(
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+) -> None:
+    def stopped(descriptor: int) -> None:
+        raise failure
+
+    made = one_file._Export(run, tmp_path)  # all but the writing
+    monkeypatch.setattr(os, "fsync", stopped)
+    expected: Any = PneumoscopeError if isinstance(failure, OSError) else KeyboardInterrupt
+    with pytest.raises(expected):
+        made.write_one_file(made.graph_for(Quantization.FLOAT32), Form.LITERT, Quantization.FLOAT32)
+    assert not list(tmp_path.iterdir())
