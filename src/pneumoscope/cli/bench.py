@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from pneumoscope.cli.opening import model_option, open_model, read_model_package
+from pneumoscope.cli.opening import FILE, model_option, open_model, read_model_package
 from pneumoscope.contract import RESEARCH_USE_ONLY
+from pneumoscope.errors import UsageError
 
 if TYPE_CHECKING:
     from pneumoscope.packaging import ModelPackage
@@ -61,15 +62,21 @@ class Benchmark:
 
 
 @click.command()
+@click.argument("file", required=False, type=FILE, metavar="[FILE]")
 @model_option
 @click.option(
     "--threads", type=click.IntRange(1), multiple=True, default=(1, 2), show_default=True, help="May be repeated."
 )
 @click.option("--runs", type=click.IntRange(1), default=RUNS, show_default=True, help="Inferences timed.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def bench(model_file: Path | None, threads: tuple[int, ...], runs: int, as_json: bool) -> None:
-    """Measure how fast a model is on this machine: load time, and milliseconds an image."""
-    result = measure(model_file, threads, runs)
+def bench(file: Path | None, model_file: Path | None, threads: tuple[int, ...], runs: int, as_json: bool) -> None:
+    """Measure how fast a model FILE is on this machine: load time, and milliseconds an image.
+
+    FILE and --model mean the same; without either it is the built-in model.
+    """
+    if file is not None and model_file is not None:
+        raise UsageError(f"{file} and --model {model_file}: give one model, not two")
+    result = measure(file or model_file, threads, runs)
     if as_json:
         click.echo(json.dumps(asdict(result)))
         return
