@@ -91,8 +91,8 @@ def examine(
         return _examine_one(model, explain, compared, paths[index], [seed, index])
 
     with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
-        jobs_done = pool.map(one, drawn.tolist())
-        results = list(tqdm(jobs_done, total=len(chosen), desc="Testing explanations", unit="image"))
+        examined = pool.map(one, drawn.tolist())
+        results = list(tqdm(examined, total=len(chosen), desc="Testing explanations", unit="image"))
         randomised = _randomised(flatbuffer, results, seed, pool, undefined) if chosen else ()
     if len(chosen) == 1:
         undefined["other_image"] = "there is one image only"
@@ -145,6 +145,10 @@ def _from_graph(graph: bytes, cams: Cams) -> Explain:
     return explain
 
 
+def _one_of(explain: Explain, name: Heatmap) -> Callable[[Pixels], Heat]:
+    return lambda pixels: explain(pixels)[name]
+
+
 def _from_model(model: Model) -> Explain:
     return lambda pixels: {Heatmap.GRAD_CAM: model.runtime().run(pixels).heatmap}
 
@@ -165,7 +169,7 @@ def _examine_one(model: Model, explain: Explain, compared: Explain, path: str, s
             Check.LUNG_SHARE: lung_share(heat, (pixels.shape[0], pixels.shape[1])),
         }
     for name, heat in of_model.items():
-        scores[name][Check.STABILITY] = shift_stability(pixels, heat, lambda moved, name=name: explain(moved)[name])  # type: ignore[misc]
+        scores[name][Check.STABILITY] = shift_stability(pixels, heat, _one_of(explain, name))
     return _Examined(pixels, compared(pixels), scores, curves)
 
 
