@@ -70,6 +70,7 @@ def _cascade(axes: Axes, tests: ExplanationTests) -> None:
             if estimate.ci95 is not None:
                 axes.plot((x, x), estimate.ci95, "-", color=_COLOURS[name], lw=1.5, alpha=0.7)
     axes.plot([], [], ":", color=GREY, label="two different images")
+    axes.set_xticks(layers)
     axes.set(xlabel="layers without what they learned", ylabel="rank correlation with the trained model's")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=9)

@@ -78,7 +78,13 @@ def render(
         lstrip_blocks=True,
     )
     environment.filters.update(
-        figure=_number, percent=_percent, interval=_interval, title_of=title_of, heatmap=_heatmap, mean=_mean
+        figure=_number,
+        percent=_percent,
+        interval=_interval,
+        percents=_percents,
+        title_of=title_of,
+        heatmap=_heatmap,
+        mean=_mean,
     )
     page: str = environment.get_template("report.html.j2").render(
         notice=RESEARCH_USE_ONLY,
@@ -173,6 +179,10 @@ def _mean(estimate: Mapping[str, Any]) -> str:
     interval = "" if estimate["ci95"] is None else f" ({estimate['ci95'][0]:.3f} to {estimate['ci95'][1]:.3f})"
     blank = f", {estimate['n_undefined']} blank" if estimate["n_undefined"] else ""
     return f"{estimate['mean']:.3f}{interval}{blank}"
+
+
+def _percents(value: Any) -> str:
+    return "none" if value is None else f"{100 * value[0]:.1f} to {100 * value[1]:.1f} %"
 
 
 def _interval(value: Any) -> str:

@@ -126,7 +126,7 @@ class Flatbuffer:
 
     def packed(self) -> bytes:
         """The graph with two more outputs, ``maps`` and ``weights``."""
-        import flatbuffers  # type: ignore[import-untyped]
+        import flatbuffers
 
         builder = flatbuffers.Builder(1 << 20)
         builder.Finish(self.model.Pack(builder), b"TFL3")

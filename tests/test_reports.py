@@ -1,0 +1,43 @@
+"""The committed reports are those of the shipped models, and hold figures and plots only."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from pneumoscope.contract import RESEARCH_USE_ONLY
+from pneumoscope.packaging import read_package
+
+ROOT = Path(__file__).resolve().parents[1]
+SHIPPED = sorted((ROOT / "src" / "pneumoscope" / "models").glob("*.tflite"))
+
+
+@pytest.mark.parametrize("model", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_model_has_its_report(model: Path) -> None:
+    """`python tools/reports.py` writes them anew."""
+    contract = read_package(model).contract
+    folder = ROOT / "reports" / contract.name / "ordered"
+    content = json.loads((folder / "report.json").read_text("utf-8"))
+    assert content["model"]["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
+    assert content["split"] == "ordered"
+    assert content["explanations"]["randomisation"] or "randomisation" in content["explanations"]["undefined"]
+    with (folder / "predictions.csv").open(newline="", encoding="utf-8") as stream:
+        paths = [row["path"] for row in csv.DictReader(stream)]
+    assert len(paths) == content["n"]
+    assert all(path.startswith("chest_xray_224/") for path in paths)
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "reports").rglob("index.html")), ids=lambda path: path.parent.name)
+def test_a_committed_page_shows_plots_and_no_radiographs(page: Path) -> None:
+    text = page.read_text("utf-8")
+    plots = [file for file in page.parent.iterdir() if file.suffix == ".png"]
+    assert text.count("<img") == text.count("data:image/png;base64,") == len(plots) > 0
+    assert RESEARCH_USE_ONLY in text
+    # Nor the folders of a machine, in its page, record or table.
+    for file in page.parent.iterdir():
+        if file.suffix in (".html", ".json", ".csv"):
+            assert not any(root in file.read_text("utf-8") for root in ("/home/", "/root/", "/tmp/", "/work/"))
