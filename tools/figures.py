@@ -1,4 +1,4 @@
-"""Writes every figure that README.md quotes from the JSON that commands wrote.
+"""Writes every figure that README.md and docs/ quote from the JSON that commands wrote.
 
 python tools/figures.py            rewrite the blocks between the markers
 python tools/figures.py --check    fail if a block is not what the JSON says
@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import export_tables
+
 ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ROOT / "reports"
 BENCHMARKS = ROOT / "benchmarks" / "results"
@@ -22,6 +24,12 @@ _METRICS = {
     "sensitivity": "sensitivity",
     "specificity": "specificity",
     "ece": "calibration error (ECE)",
+}
+_CHECKS = {
+    "insertion": "insertion, log odds (more is better)",
+    "deletion": "deletion, log odds (less is better)",
+    "lung_share": "heat in the lung box",
+    "stability": "likeness after a shift",
 }
 _VALIDATIONS = {"grouped": "random patients", "ordered": "time-ordered slice"}
 
@@ -89,7 +97,80 @@ def training_figures() -> str:
     return table(header, lines)
 
 
-BLOCKS = {"models": model_figures, "runs": training_figures, "speed": speed_figures}
+def data_figures() -> str:
+    """What the audit counted."""
+    audit = read_json(REPORTS / "data-audit.json")
+    lines = [
+        [
+            count["split"],
+            count["label"],
+            f"{count['images']:,}",
+            f"{count['patients_person']:,}",
+            f"{count['patients_agent']:,}",
+            ", ".join(f"{number:,} {name}" for name, number in count["subtypes"].items()),
+        ]
+        for count in audit["counts"]
+    ]
+    header = ["split", "class", "images", "patients by number", "patients by number and agent", "subtypes"]
+    across = sum(pair["across_patients"] for pair in audit["near_duplicates"])
+    found = [
+        ["Leaks between splits or labels", len(audit["leaks"])],
+        ["Patient numbers under both agents", sum(audit["numbers_under_both_agents"].values())],
+        ["Groups of byte-identical files", len(audit["byte_duplicates"])],
+        [
+            "Pairs that look alike and differ in bytes",
+            f"{len(audit['near_duplicates'])}, {across} of different patients",
+        ],
+        ["Unreadable files", len(audit["unreadable"])],
+        ["Names that carry no patient", len(audit["unparsed_names"])],
+    ]
+    return f"{table(header, lines)}\n\n{table(['question', 'answer'], [[a, str(b)] for a, b in found])}"
+
+
+def shortcut_figures() -> str:
+    """How well one number that is no anatomy tells the classes of the training images apart."""
+    audit = read_json(REPORTS / "data-audit.json")
+    meaning = audit["statistics_meaning"]
+    lines = [
+        [name.replace("_", " "), f"{auc:.3f}", meaning[name]] for name, auc in audit["shortcut_auc"]["train"].items()
+    ]
+    return table(["number", "AUC for pneumonia", "what it is"], sorted(lines, key=lambda line: line[1], reverse=True))
+
+
+def explanation_figures() -> str:
+    """The tests of every model's heatmaps on the time-ordered slice."""
+    lines = []
+    for file in sorted(REPORTS.glob("*/ordered/report.json")):
+        report = read_json(file)
+        tests = report["explanations"]
+        for heatmap, checks in (tests or {}).get("heatmaps", {}).items():
+            lines.append(
+                [f"`{report['model']['name']}`", heatmap, str(tests["n"])]
+                + [mean_with_interval(checks.get(check)) for check in _CHECKS]
+            )
+    header = ["model", "heatmap", "images", *(_CHECKS.values())]
+    return table(header, lines) if lines else "Not measured yet for the shipped model."
+
+
+def mean_with_interval(estimate: dict[str, Any] | None) -> str:
+    """A mean over images with its 95 % interval; empty where a check does not apply."""
+    if estimate is None or estimate["mean"] is None:
+        return ""
+    interval = estimate["ci95"]
+    return f"{estimate['mean']:.2f}" + (f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval else "")
+
+
+BLOCKS = {
+    "models": model_figures,
+    "runs": training_figures,
+    "speed": speed_figures,
+    "data": data_figures,
+    "shortcuts": shortcut_figures,
+    "explanations": explanation_figures,
+    "exports": lambda: table(*export_tables.size_and_speed(BENCHMARKS)),
+    "operations": lambda: table(*export_tables.operations(BENCHMARKS)),
+    "parity": lambda: table(*export_tables.parity(REPORTS)),
+}
 
 
 def rewritten(text: str) -> str:

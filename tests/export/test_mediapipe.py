@@ -69,7 +69,7 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
     ones = np.ones(width, np.float32)
     directions = np.linalg.qr(rng.normal(size=(width, 4)))[0].astype(np.float32)
     typicality = TypicalityModel(0 * ones, ones, directions, np.ones(4, np.float32), 1.0, 0.0)
-    graph = assemble(network, Calibration(1.5, 0.2), typicality)
+    graph = assemble(network, Calibration(0.05, -2.8), typicality)
     contract = load_model().contract
     flatbuffer = with_metadata(convert(classifier_graph(graph), Quantization.FLOAT32), contract)
     judged, reference = judge_with_classifier(flatbuffer, chests), judge_with_keras(graph, chests)

@@ -54,7 +54,7 @@ def render_page(
         model=model,
         notice=RESEARCH_USE_ONLY,
         measured=[comparison.parity for comparison in comparisons],
-        number=lambda value: "undefined" if value is None else f"{value:.3g}",
+        number=lambda value: "undefined" if value is None else f"{value:.4g}",
         percent=lambda value: f"{value:.1%}",
         figure="data:image/png;base64,"
         + base64.b64encode(_figure(comparisons, reference, [point.threshold for point in points])).decode("ascii"),
