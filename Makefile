@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKS := requirements
 
-.PHONY: demo test check browser mediapipe format lock clean
+.PHONY: demo test check docs browser mediapipe format lock clean
 
 demo: $(VENV)/.demo  ## judge real radiographs and show where the model looked
 	$(BIN)/pneumoscope demo --out demo
@@ -13,11 +13,17 @@ demo: $(VENV)/.demo  ## judge real radiographs and show where the model looked
 test: check browser mediapipe  ## every test
 	$(BIN)/python -m pytest
 
-check: $(VENV)/.dev  ## formatter, linter, types, import layers
+check: $(VENV)/.dev docs  ## formatter, linter, types, import layers, documents
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.dev  ## the site in docs/_build, every warning an error; figures and notebook as their sources say
+	$(BIN)/python tools/figures.py --check
+	$(BIN)/python tools/model_card.py --check
+	$(BIN)/python tools/notebook.py --check
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build
 
 browser:  ## the browser that the page's tests drive, where root allows
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +161,7 @@ def mean_with_interval(estimate: dict[str, Any] | None) -> str:
     return f"{estimate['mean']:.2f}" + (f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval else "")
 
 
-BLOCKS = {
+BLOCKS: dict[str, Callable[[], str]] = {
     "models": model_figures,
     "runs": training_figures,
     "speed": speed_figures,

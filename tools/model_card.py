@@ -1,0 +1,206 @@
+"""Writes docs/model-card.md from the contracts of the shipped models and the JSON under reports/.
+
+python tools/model_card.py            rewrite it
+python tools/model_card.py --check    fail if it is not what the JSON says
+
+The headings are those of Mitchell et al. 2019 (doi 10.1145/3287560.3287596); the items at the end are those of CLAIM
+(doi 10.1148/ryai.2020200029) and TRIPOD+AI (doi 10.1136/bmj-2023-078378) that apply without a clinical study.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from figures import REPORTS, ROOT, read_json, table, with_interval
+
+from pneumoscope.contract import RESEARCH_USE_ONLY, Contract
+from pneumoscope.packaging import read_package
+
+CARD = ROOT / "docs" / "model-card.md"
+SHIPPED = ROOT / "src" / "pneumoscope" / "models"
+
+_ROLES = {"grouped": "random patients", "ordered": "time-ordered slice"}
+_METRICS = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "precision": "positive predictive value",
+    "npv": "negative predictive value",
+    "mcc": "Matthews correlation",
+    "auc": "AUC",
+    "average_precision": "average precision",
+    "brier": "Brier score (less is better)",
+    "ece": "calibration error (less is better)",
+}
+
+_USE = """\
+**For:** research on classification, calibration, explanation and on-device inference; teaching. **Users:**
+researchers and developers. **Not for:** care of any kind, adults, other views, other
+findings, telling bacterial from viral pneumonia ([limits and ethics](limits.md))."""
+
+_FACTORS = """\
+Relevant and **not recorded in the data**: sex, origin, exact age, equipment, severity, other illness. So no figure is
+broken down by them. Broken down by: agent (from the file name), order in time, operating point."""
+
+_METRICS_TEXT = """\
+Accuracy alone misleads where three of four images are pneumonias, so sensitivity and specificity stand beside it.
+Thresholds were chosen on both validations together. 95 % intervals in brackets: Wilson (proportions), DeLong (AUC),
+bootstrap over patients (the others). Refused images count as errors where the report says so."""
+
+_ETHICS = """\
+Images of children, published without names under CC BY 4.0; consent to this use is unknown to us. A wrong "normal"
+could delay care and a wrong "pneumonia" lead to needless antibiotics, therefore: no clinical use. More in
+[limits and ethics](limits.md) and the [data sheet](data-sheet.md)."""
+
+_CAVEATS = """\
+- Both validations helped to choose epoch, calibration and thresholds; the figures lean to the optimistic side. The
+  official test split is scored from outside, once a release.
+- One hospital. Published models of this kind fell to an AUC of 0.54 on other hospitals' children.
+- The [heatmap](explanations.md) shows what moved the score, not where the disease is.
+- Validate on your own patients before any study, and choose the threshold there."""
+
+_ITEMS = (
+    ("Title, intended use (CLAIM 1, TRIPOD+AI 1, 3)", "stated above"),
+    ("Source and dates of data (CLAIM 7, TRIPOD+AI 5)", "[data sheet](data-sheet.md); dates unknown"),
+    ("Eligibility, selection (CLAIM 8, TRIPOD+AI 6)", "by the data's makers; how they drew is unknown"),
+    ("Preprocessing (CLAIM 9, TRIPOD+AI 7)", "[shrinking](shrinking.md), in the contract"),
+    ("Missing data (CLAIM 13, TRIPOD+AI 11)", "no image is without a label; covariates were never recorded"),
+    ("Reference standard (CLAIM 14-18, TRIPOD+AI 8)", "readers' label; agreement between readers unknown"),
+    ("Sample size (CLAIM 19, TRIPOD+AI 10)", "all there is; intervals show what it is enough for"),
+    ("Partitions, disjoint by patient (CLAIM 20, 21)", "[method](method.md); manifest hash above"),
+    (
+        "Model, initialisation, training (CLAIM 22-27, TRIPOD+AI 12)",
+        "[training](training.md), [experiments](experiments.md)",
+    ),
+    ("Metrics, uncertainty (CLAIM 28, 29, TRIPOD+AI 12)", "above, with intervals"),
+    ("Robustness, sensitivity analysis (CLAIM 30)", "[explanations](explanations.md), shortcut checks"),
+    ("Explainability (CLAIM 31)", "[tested](explanations.md)"),
+    ("External validation (CLAIM 32)", "**not done**"),
+    ("Demographics of each partition (CLAIM 34, TRIPOD+AI 20)", "**not possible**: not recorded"),
+    ("Failure analysis (CLAIM 37)", "worst errors in each evaluation's page"),
+    ("Fairness (TRIPOD+AI 3, 14)", "**not possible**: not recorded"),
+    ("Limits (CLAIM 38, TRIPOD+AI 26)", "[limits and ethics](limits.md)"),
+    ("Class imbalance (TRIPOD+AI 13)", "loss weighted by class, probabilities calibrated to the validations"),
+    ("Code, model, data available (TRIPOD+AI 18)", "all three, open licences"),
+    ("Patients' involvement (TRIPOD+AI 19)", "none"),
+)
+
+
+def model_sections(file: Path) -> list[str]:
+    """Everything about one shipped model."""
+    contract = read_package(file).contract
+    reports = read_json(REPORTS / contract.name / f"validation-{contract.quantization}.json")
+    origin = contract.provenance
+    details = [
+        ["name, version", f"`{contract.name}` {contract.version}"],
+        ["type", f"convolutional network, {contract.parameters:,} parameters, {contract.quantization} graph"],
+        ["input", f"one grey image, {contract.input_width} x {contract.input_height}, {contract.resize_filter}"],
+        ["outputs", "calibrated P(pneumonia), heatmap, typicality" + (", subtype" if contract.subtypes else "")],
+        ["training", f"recipe `{origin.recipe}`, seed {origin.seed}, epoch {origin.epoch}"],
+        ["training manifest", f"`{origin.manifest_sha256[:16]}…`"],
+        ["software", ", ".join(f"{name} {version}" for name, version in sorted(origin.versions.items()))],
+        ["licence", "Apache-2.0; data CC BY 4.0"],
+    ]
+    return [
+        f"## {contract.name} {contract.version}",
+        "### Model details",
+        table(["", ""], details),
+        "### Quantitative analyses",
+        f"At the operating point `{contract.default_operating_point}`:",
+        _figures(reports),
+        "By operating point, as chosen on both validations together:",
+        _points(contract),
+        "By agent; specificity is that of the table above:",
+        _subtypes(reports),
+        *_three_classes(reports),
+    ]
+
+
+def _figures(reports: dict[str, Any]) -> str:
+    header = ["figure (95 % interval)", *(f"{_ROLES[role]}, n = {report['n']}" for role, report in reports.items())]
+    return table(
+        header,
+        [[title, *(with_interval(report, key) for report in reports.values())] for key, title in _METRICS.items()],
+    )
+
+
+def _points(contract: Contract) -> str:
+    return table(
+        ["operating point", "threshold", "sensitivity", "specificity"],
+        [
+            [f"`{name}`", f"{point.threshold:.4f}", f"{point.sensitivity:.3f}", f"{point.specificity:.3f}"]
+            for name, point in contract.operating_points.items()
+        ],
+    )
+
+
+def _subtypes(reports: dict[str, Any]) -> str:
+    lines = []
+    for role, report in reports.items():
+        for name, result in report["per_subtype"].items():
+            low, high = result["ci95"]
+            lines.append(
+                [_ROLES[role], name, str(result["n"]), f"{result['sensitivity']:.3f} ({low:.3f} to {high:.3f})"]
+            )
+    return table(["validation", "agent", "images", "sensitivity"], lines)
+
+
+def _three_classes(reports: dict[str, Any]) -> list[str]:
+    lines = []
+    for role, report in reports.items():
+        if told := report["three_class"]:
+            low, high = told["ci95"]
+            auc = told["bacterial_viral_auc"]
+            accuracy = f"{told['accuracy']:.3f} ({low:.3f} to {high:.3f})"
+            lines.append([_ROLES[role], accuracy, "undefined" if auc is None else f"{auc:.3f}"])
+    if not lines:
+        return []
+    return ["Three classes:", table(["validation", "accuracy", "AUC, bacterial against viral"], lines)]
+
+
+def card() -> str:
+    """The whole page."""
+    sections = [
+        "# Model card",
+        f"**{RESEARCH_USE_ONLY}** Every figure on this page is written by `python tools/model_card.py` from the "
+        "models' own contracts and `reports/`. Each model file also carries a card: `pneumoscope models show`.",
+        "## Intended use",
+        _USE,
+        "## Factors",
+        _FACTORS,
+        "## Metrics",
+        _METRICS_TEXT,
+        "## Training and evaluation data",
+        "Kermany et al., [data](data.md) and [data sheet](data-sheet.md); [how it is split](method.md).",
+    ]
+    for file in sorted(SHIPPED.glob("*.tflite")):
+        sections += model_sections(file)
+    sections += [
+        "## Ethical considerations",
+        _ETHICS,
+        "## Caveats and recommendations",
+        _CAVEATS,
+        "## Reporting guidelines",
+        "Items of CLAIM (doi 10.1148/ryai.2020200029) and TRIPOD+AI (doi 10.1136/bmj-2023-078378) that apply here:",
+        table(["item", "where"], [list(item) for item in _ITEMS]),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Write or check."""
+    wanted = card()
+    if "--check" in arguments:
+        if not CARD.exists() or CARD.read_text("utf-8") != wanted:
+            print(f"{CARD.name}: not what the JSON says; run python tools/model_card.py", file=sys.stderr)
+            return 1
+        return 0
+    CARD.write_text(wanted, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
