@@ -156,7 +156,7 @@ def main(exported: Path, *, builtin: bool) -> None:
         measured = medians(runners)
         sizes = {kind: file.stat().st_size for kind, file in files.items()}
         sizes |= {"keras": keras_file.stat().st_size, "onnxruntime": onnx_file.stat().st_size}
-    forms = {
+    forms: dict[str, Any] = {
         kind: {
             "bytes": sizes[kind],
             "peak_mb": memory[kind],
