@@ -111,7 +111,7 @@ class _Export:
         self._images = _radiographs(list(self._fitted.validation.values()))
         self._reference = judge_with_keras(self._graph, self._images.pixels)
         self._thresholds = Thresholds(self._fitted.operating_points, _DEFAULT_POINT, TYPICALITY_LIMIT)
-        self._float32_bytes: dict[Form, int] = {}
+        self._float32: dict[Form, bytes] = {}
 
     def graph_for(self, quantization: Quantization) -> keras.Model:
         """The complete graph whose ends take back what this quantisation shifts."""
@@ -127,12 +127,10 @@ class _Export:
     ) -> tuple[Comparison, Path | None]:
         """Convert, compare, and write the model unless a limit is broken."""
         contract = self._contract(quantization)
-        shaped, judge = _SHAPES[form]
-        flatbuffer = convert(shaped(graph), quantization, self._representative(form))
-        if form is Form.MEDIAPIPE:
-            flatbuffer = mediapipe.with_metadata(flatbuffer, contract)
-        judged = judge(flatbuffer, self._images.pixels)
-        exported = ExportedForm(form.value, quantization, len(flatbuffer), self._size_of_float32(form))
+        flatbuffer = self._converted(graph, form, quantization)
+        judged = _SHAPES[form][1](flatbuffer, self._images.pixels)
+        float32 = self._converted(self._graph, form, Quantization.FLOAT32)
+        exported = ExportedForm(form.value, quantization, len(flatbuffer), len(float32))
         parity = measure_parity(exported, judged, self._reference, self._images, self._thresholds)
         comparison = Comparison(parity, judged)
         if parity.broken:
@@ -178,11 +176,16 @@ class _Export:
         grey = [image[..., None] for image in self._fitted.representative]
         return grey if form is Form.LITERT else [np.repeat(image, 3, axis=2) for image in grey]
 
-    def _size_of_float32(self, form: Form) -> int:
-        if form not in self._float32_bytes:
-            shaped, _ = _SHAPES[form]
-            self._float32_bytes[form] = len(convert(shaped(self._graph), Quantization.FLOAT32))
-        return self._float32_bytes[form]
+    def _converted(self, graph: keras.Model, form: Form, quantization: Quantization) -> bytes:
+        """The flatbuffer of one form; that of float32, which all others are measured against, is made once."""
+        if quantization is Quantization.FLOAT32 and form in self._float32:
+            return self._float32[form]
+        flatbuffer = convert(_SHAPES[form][0](graph), quantization, self._representative(form))
+        if form is Form.MEDIAPIPE:
+            flatbuffer = mediapipe.with_metadata(flatbuffer, self._contract(quantization))
+        if quantization is Quantization.FLOAT32:
+            self._float32[form] = flatbuffer
+        return flatbuffer
 
     def _contract(self, quantization: Quantization) -> Contract:
         settings, recipe = self._settings, self._recipe
