@@ -116,7 +116,10 @@ def test_classes_without_splits_and_a_missing_class(data_dir: Path) -> None:
     assert direct.splits == ("all",)
     (data_dir / "val" / "NORMAL").rename(data_dir / "val" / "HEALTHY")
     audit = audit_folder(data_dir)
-    assert audit.layout_problems == ("val: the class folder NORMAL is missing (it holds HEALTHY/, PNEUMONIA/)",)
+    assert audit.layout_problems == (
+        "val: the class folder NORMAL is missing (it holds HEALTHY/, PNEUMONIA/)",
+        "val: the folder HEALTHY is no class known here (NORMAL, PNEUMONIA); move it elsewhere",
+    )
     with pytest.raises(DataError, match="no image found"):
         audit_folder(data_dir.parent)
 
