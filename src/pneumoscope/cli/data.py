@@ -28,7 +28,7 @@ def data() -> None:
     """Fetch, audit and split training data."""
 
 
-@data.command()
+@data.command(short_help="Fetch the public data set.")
 @click.option("--out", type=_FOLDER, required=True, help="The data folder to make: train, val, test in it.")
 @click.option("--source", type=click.Choice(["kaggle", "mendeley"]), default="mendeley", show_default=True)
 @click.option("--url", help="Another address of the archive; --sha256 goes with it.")
@@ -54,7 +54,7 @@ def fetch(out: Path, source: str, url: str | None, sha256: str | None, accept_un
     click.echo(f"{out}  {fetched.images} images{checksum}")
 
 
-@data.command()
+@data.command(short_help="Find leaks, duplicates, shortcuts, label errors.")
 @click.argument("folder", metavar="DIR", type=_FOLDER)
 @click.option("--out", type=_FOLDER, required=True, help="Folder for audit.json and index.html.")
 @click.option("--predictions", type=_FILE, help="Out-of-sample predictions.csv, to screen the labels with.")
@@ -109,7 +109,7 @@ def _summary(audit: Audit) -> list[str]:
     return lines
 
 
-@data.command()
+@data.command(short_help="Split by patient; write a manifest.")
 @click.argument("folder", metavar="DIR", type=_FOLDER)
 @click.option("--out", type=_FILE, required=True, help="The manifest to write, a CSV file.")
 @click.option("--folds", type=click.IntRange(min=2), default=10, show_default=True, help="Grouped folds.")

@@ -8,12 +8,15 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from pneumoscope.contract import RESEARCH_USE_ONLY
 from pneumoscope.errors import MissingExtraError, PneumoscopeError, UsageError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
@@ -81,6 +84,17 @@ class LazyGroup(click.Group):
         except ModuleNotFoundError as error:
             raise _as_missing_extra(error, cmd_name, entry) from error
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete names from the table, importing nothing; also where an extra is missing."""
+        from click.shell_completion import CompletionItem
+
+        names = [
+            CompletionItem(name, help=command.summary)
+            for name, command in self._table.items()
+            if name.startswith(incomplete)
+        ]
+        return names + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the overview from the table, importing nothing."""
