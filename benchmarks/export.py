@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -96,12 +97,11 @@ def keras_runner(file: Path) -> Callable[[Any], object]:
 
 
 def onnx_model(graph: bytes, folder: Path) -> Path:
-    """The float32 graph as ONNX, by tf2onnx."""
-    import tf2onnx
-
+    """The float32 graph as ONNX, by tf2onnx; in a process of its own, because it imports TensorFlow."""
     source, target = folder / "graph.tflite", folder / "graph.onnx"
     source.write_bytes(graph)
-    tf2onnx.convert.from_tflite(str(source), opset=17, output_path=str(target))
+    options = ["--tflite", str(source), "--opset", "17", "--output", str(target)]
+    subprocess.run([sys.executable, "-m", "tf2onnx.convert", *options], check=True, stderr=subprocess.DEVNULL)
     return target
 
 
