@@ -145,7 +145,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def quick() -> Iterator[str]:
     """Command lines that can be run here, one of those that differ in their arguments alone."""
-    kinds = {}
+    kinds: dict[tuple[str, ...], str] = {}
     for _, words in shown(LINE):
         name = command_of(words)[0]
         if name not in TESTED_ELSEWHERE:

@@ -107,7 +107,7 @@ def model_sections(file: Path) -> list[str]:
     return [
         f"## {contract.name} {contract.version}",
         "### Model details",
-        table(["", ""], details),
+        table(["what", "of this model"], details),
         "### Quantitative analyses",
         f"At the operating point `{contract.default_operating_point}`:",
         _figures(reports),
