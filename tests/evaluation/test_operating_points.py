@@ -74,3 +74,16 @@ def test_one_class_is_refused(labels: list[int]) -> None:
 def test_missing_score_is_refused() -> None:
     with pytest.raises(DataError, match="not finite"):
         choose_operating_points(np.array([0, 1]), np.array([0.2, np.nan]))
+
+
+def test_names_stay_true_where_balanced_is_beyond_the_wanted_rates() -> None:
+    """Perfectly apart, so balanced has every rate at 1: neither other point may be less than its name says."""
+    labels = np.repeat([0, 1], 100)
+    scores = np.r_[np.linspace(0.01, 0.3, 100), np.linspace(0.7, 0.99, 100)]
+    points = choose_operating_points(labels, scores)
+    thresholds = [
+        points[OperatingPointName(name)].threshold for name in ("high_sensitivity", "balanced", "high_specificity")
+    ]
+    assert thresholds == sorted(thresholds)
+    assert points[OperatingPointName.HIGH_SPECIFICITY].specificity == 1
+    assert points[OperatingPointName.HIGH_SENSITIVITY].sensitivity == 1

@@ -97,7 +97,8 @@ def choose_operating_points(
     ``balanced`` maximises Youden's J = sensitivity + specificity - 1 (Youden, Cancer 1950). J is a jagged
     function of the threshold and its peak follows single images, so the threshold is the logit midpoint of the
     stretch around the peak on which J stays within 0.005 of it. The other two are the midpoint between the last
-    image inside the wanted rate and the first outside.
+    image inside the wanted rate and the first outside; where ``balanced`` is beyond the wanted rate already, they
+    are ``balanced``, so that their names stay true.
 
     Args:
         labels: ``int64 [N]``, both classes present.
@@ -114,11 +115,16 @@ def choose_operating_points(
     sensitive = int(np.argmax(sweep.sensitivity >= high_sensitivity))
     # Only where normals score exactly 1 is there no such cut; the most specific one is the nearest then.
     specific = int(np.flatnonzero(sweep.specificity >= high_specificity)[-1:].max(initial=0))
+    balanced = sweep.point(*_plateau(sweep.sensitivity + sweep.specificity))
     return {
-        OperatingPointName.BALANCED: sweep.point(*_plateau(sweep.sensitivity + sweep.specificity)),
-        OperatingPointName.HIGH_SENSITIVITY: sweep.point(sensitive, sensitive),
-        OperatingPointName.HIGH_SPECIFICITY: sweep.point(specific, specific),
+        OperatingPointName.BALANCED: balanced,
+        OperatingPointName.HIGH_SENSITIVITY: min(sweep.point(sensitive, sensitive), balanced, key=_threshold),
+        OperatingPointName.HIGH_SPECIFICITY: max(sweep.point(specific, specific), balanced, key=_threshold),
     }
+
+
+def _threshold(point: ChosenPoint) -> float:
+    return point.threshold
 
 
 def _plateau(values: NDArray[np.float64]) -> tuple[int, int]:
