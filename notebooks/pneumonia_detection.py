@@ -79,8 +79,9 @@ def show_panels(panels):
 # %% [markdown]
 # ## Settings
 #
-# `minutes` trains PneumoNet for a few epochs on a part of the patients: enough to see every step, not enough for a good
-# model. `real` is the whole recipe on all images: some 40 minutes on two idle CPU cores.
+# `minutes` trains PneumoNet for three epochs on a tenth of the patients: enough to see every step, not enough for a good
+# model. The whole notebook then takes about four minutes of processor time (the committed run shared two cores with other
+# work; its last line says how long it took). `real` is the whole recipe on all images: some 40 minutes on two idle CPU cores.
 # `test` is what the project's tests run.
 
 # %%
@@ -396,9 +397,9 @@ for draw in (confusion_matrix, roc, reliability):
 #
 # The heatmap is part of the graph: no gradient is needed when the model runs. It shows what moved the score, not where
 # the disease is. First the mean heatmap of the right and of the wrong answers, then single pictures: of the data where
-# they may be shown, and of drawings and an adult's DICOM file in any case. Look at the drawings: the built-in model takes
-# them for radiographs and is sure of pneumonia. Refusal does not keep everything out, and a sure answer on an input unlike
-# the training data means nothing.
+# they may be shown, and of drawings and an adult's DICOM file in any case. A drawing that passes
+# for a radiograph shows two limits: refusal does not keep everything out, and a sure answer on an input unlike the training
+# data means nothing.
 
 # %%
 answers = {"true positive": [], "false positive": [], "false negative": []}

@@ -10,6 +10,7 @@ out of the outputs, and so is what went to standard error (progress bars).
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "notebooks" / "pneumonia_detection.py"
 NOTEBOOK = SOURCE.with_suffix(".ipynb")
 MOST_SECONDS_A_CELL = 24 * 3600
+TENSORFLOW_LOG = re.compile(r"^(?:INFO|WARNING):tensorflow:.*\n?", re.MULTILINE)
 
 
 def read_source() -> NotebookNode:
@@ -53,10 +55,17 @@ def execute(notebook: NotebookNode, *, timeout: int = MOST_SECONDS_A_CELL) -> No
 
 
 def tidy(notebook: NotebookNode) -> None:
-    """Drop what is not a result: standard error, and what names the machine's kernel."""
+    """Drop what is not a result: standard error, TensorFlow's log, and what names the machine's kernel."""
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+            for output in cell.outputs:
+                if output.output_type == "stream":
+                    output.text = TENSORFLOW_LOG.sub("", output.text)
+            cell.outputs = [
+                output
+                for output in cell.outputs
+                if output.output_type != "stream" or (output.name == "stdout" and output.text.strip())
+            ]
     notebook.metadata.pop("language_info", None)
 
 
