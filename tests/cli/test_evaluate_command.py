@@ -20,6 +20,7 @@ from pneumoscope.cli.main import cli
 from pneumoscope.cli.opening import read_model_package
 from pneumoscope.contract import RESEARCH_USE_ONLY, OperatingPoint
 from pneumoscope.evaluation import plots
+from pneumoscope.explain.shortcuts import Change
 from pneumoscope.packaging import pack
 from pneumoscope.prediction import ModelInfo, Prediction, Status
 
@@ -250,12 +251,28 @@ def test_a_split_of_one_class_is_named(data_dir: Path, tmp_path: Path) -> None:
     assert "NORMAL: holds no images" in result.output
 
 
-def test_explanations_need_a_model(tmp_path: Path) -> None:
+def test_shortcuts_are_checked_on_the_judged_images(
+    data_dir: Path, tmp_path: Path, open_minded_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plots, "FIGURES", {})
+    (data_dir / "test" / "PNEUMONIA" / "person9_virus_9.png").write_bytes(encode(chest_phantom(160))[:200])
+    words = ("--data", data_dir, "--split", "test", "--model", open_minded_model, "--no-images", "--shortcuts")
+    result = run(*words, "--out", tmp_path / "out")
+    assert result.exit_code == 1, result.output
+    content = json.loads((tmp_path / "out" / "shortcuts.json").read_text())
+    assert content["n"] == 8
+    assert [check["change"] for check in content["checks"]] == [change.value for change in Change]
+    assert all(0 <= check["flips"] <= 8 and check["leans"] in (True, False) for check in content["checks"])
+    assert "blurred by 1 pixel" in result.output
+
+
+@pytest.mark.parametrize("option", ["--explanations", "--shortcuts"])
+def test_tests_of_a_model_need_one(option: str, tmp_path: Path) -> None:
     table = tmp_path / "theirs.csv"
     table.write_text("path,label,probability\na,1,0.9\n")
-    result = run("--predictions", table, "--explanations", "--out", tmp_path / "out")
+    result = run("--predictions", table, option, "--out", tmp_path / "out")
     assert result.exit_code == 2
-    assert "tests a model's heatmaps" in result.output
+    assert "--explanations and --shortcuts test a model" in result.output
 
 
 def test_the_built_in_model_on_real_radiographs(radiographs: Path, tmp_path: Path) -> None:

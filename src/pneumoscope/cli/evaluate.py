@@ -68,6 +68,7 @@ class Judged:
 )
 @click.option("--run", "run", type=click.Path(exists=True, path_type=Path), metavar="RUN", help="Show its training.")
 @click.option("--explanations", is_flag=True, help="Test the heatmaps too: randomised weights, insertion, shifts, ...")
+@click.option("--shortcuts", is_flag=True, help="Judge again with corners masked, frames, blur, ... (shortcuts.json).")
 @click.option("--no-images", is_flag=True, help="Show no radiographs on the page.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Images judged at the same time.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap.")
@@ -85,6 +86,7 @@ def evaluate(
     other: Path | None,
     run: Path | None,
     explanations: bool,
+    shortcuts: bool,
     no_images: bool,
     jobs: int,
     seed: int,
@@ -96,8 +98,10 @@ def evaluate(
     The exit status is 1 if an image was refused or could not be read; such images count as errors and are listed.
     """
     _check_usage(data_dir, manifest, predictions, model_file, operating_point, threshold, other)
-    if explanations and predictions is not None:
-        raise UsageError("--explanations tests a model's heatmaps, which --predictions has none of; give --data DIR")
+    if (explanations or shortcuts) and predictions is not None:
+        raise UsageError(
+            "--explanations and --shortcuts test a model, which --predictions has none of; give --data DIR"
+        )
     log = None if run is None else run / "log.csv" if run.is_dir() else run
     if log is not None and not log.is_file():
         raise UsageError(f"{run}: no run of `pneumoscope train`, it holds no log.csv")
@@ -127,6 +131,8 @@ def evaluate(
         seed=seed,
     )
     click.echo(summary(report))
+    if shortcuts:
+        click.echo(_test_shortcuts(judged, seed, out / "shortcuts.json"))
     click.echo(f"report  {out / 'index.html'}")
     click.echo(RESEARCH_USE_ONLY)
     if not report.table.judged.all():
@@ -295,6 +301,32 @@ def _test_explanations(judged: Judged, seed: int, jobs: int) -> ExplanationScore
     called = np.flatnonzero(table.decisions(judged.threshold) == 1)
     patients = None if table.patients is None else [table.patients[row] for row in called]
     return examine(judged.model, [table.paths[row] for row in called], patients, seed=seed, jobs=jobs)
+
+
+def _test_shortcuts(judged: Judged, seed: int, file: Path) -> str:
+    """Write what slight changes do to the answers on the judged images, and say it in a line each."""
+    import json
+
+    from pneumoscope.atomic import write_atomically
+    from pneumoscope.explain.shortcuts import check_shortcuts, to_json
+    from pneumoscope.images import read_image
+    from pneumoscope.preprocess import shrink
+
+    assert judged.model is not None  # evaluate() takes no table from elsewhere with --shortcuts
+    table, contract = judged.table, judged.model.contract
+    rows = table.judged.nonzero()[0]
+    pixels = (
+        shrink(read_image(Path(table.paths[row])).pixels, width=contract.input_width, height=contract.input_height)
+        for row in rows
+    )
+    patients = None if table.patients is None else [table.patients[row] for row in rows]
+    results = check_shortcuts(
+        judged.model, pixels, table.labels[rows] == 1, threshold=judged.threshold, patients=patients, seed=seed
+    )
+    content = to_json(results, images=len(rows), threshold=judged.threshold)
+    write_atomically(file, (json.dumps(content, indent=2) + "\n").encode())
+    lines = [f"{r.change:<36}  accuracy {r.accuracy_change:+.4f}  flips {r.flips} of {len(rows)}" for r in results]
+    return "\n".join([*lines, f"shortcuts  {file}"])
 
 
 def _heatmap_renderer(model: Model, tested: ExplanationScores) -> Callable[[str], bytes | None]:

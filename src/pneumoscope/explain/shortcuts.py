@@ -7,14 +7,15 @@ in one way and judges it again.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from pneumoscope.evaluation.bootstrap import Resampling
 from pneumoscope.evaluation.intervals import Interval, delong, wilson
@@ -43,6 +44,8 @@ class Change(StrEnum):
     SHIFTED_DOWN = "shifted down by 4 %"
     DARKER = "gamma 1.25"
     BRIGHTER = "gamma 0.8"
+    BLURRED = "blurred by 1 pixel"
+    SHARPENED = "sharpened by an unsharp mask"
 
 
 MASKING: Final = (Change.UPPER_CORNERS_MASKED, Change.ALL_CORNERS_MASKED, Change.FRAME_MASKED)
@@ -82,6 +85,10 @@ def _gamma(pixels: Pixels, exponent: float) -> Pixels:
     return np.round(levels).astype(np.uint8)[pixels]
 
 
+def _filtered(pixels: Pixels, kernel: ImageFilter.MultibandFilter) -> Pixels:
+    return np.asarray(Image.fromarray(pixels).filter(kernel))
+
+
 CHANGES: Final[Mapping[Change, Callable[[Pixels], Pixels]]] = {
     Change.UPPER_CORNERS_MASKED: lambda pixels: _corners_masked(pixels, lower=False),
     Change.ALL_CORNERS_MASKED: lambda pixels: _corners_masked(pixels, lower=True),
@@ -93,6 +100,8 @@ CHANGES: Final[Mapping[Change, Callable[[Pixels], Pixels]]] = {
     Change.SHIFTED_DOWN: lambda pixels: _shifted(pixels, 0, 0.04),
     Change.DARKER: lambda pixels: _gamma(pixels, 1.25),
     Change.BRIGHTER: lambda pixels: _gamma(pixels, 0.8),
+    Change.BLURRED: lambda pixels: _filtered(pixels, ImageFilter.GaussianBlur(1)),
+    Change.SHARPENED: lambda pixels: _filtered(pixels, ImageFilter.UnsharpMask(1.5, 100, 0)),
 }
 
 
@@ -126,6 +135,12 @@ class CheckResult:
     def leans(self) -> bool:
         """Whether hiding what must not matter surely costs more accuracy than is tolerated."""
         return self.change in MASKING and self.accuracy_change_ci95[1] < -TOLERATED_LOSS
+
+
+def to_json(results: Sequence[CheckResult], *, images: int, threshold: float) -> dict[str, Any]:
+    """What ``shortcuts.json`` holds."""
+    checks = [{**dataclasses.asdict(result), "leans": result.leans} for result in results]
+    return {"n": images, "threshold": threshold, "tolerated_loss": TOLERATED_LOSS, "checks": checks}
 
 
 def check_shortcuts(
