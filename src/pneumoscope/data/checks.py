@@ -142,7 +142,9 @@ def _read_all(paths: Sequence[Path], jobs: int | None) -> tuple[list[str], list[
             return error
 
     with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
-        results = list(tqdm(pool.map(read, paths), total=len(paths), desc="Checking images", unit="image"))
+        results = list(
+            tqdm(pool.map(read, paths), total=len(paths), desc="Checking images", unit="image", disable=not paths)
+        )
     return (
         [result if isinstance(result, str) else "" for result in results],
         [str(result) for result in results if isinstance(result, InputError)],
