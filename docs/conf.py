@@ -29,6 +29,7 @@ templates_path: list[str] = []
 myst_heading_anchors = 3  # links such as shrinking.md#checking-a-translation, as GitHub has them
 nb_execution_mode = "off"
 nb_merge_streams = True
+nb_render_markdown_format = "gfm"  # tables in outputs
 
 # Seconds each to import, and no part of a signature. autodoc's own list of mocks is off when it reads sources.
 sys.meta_path.insert(0, MockFinder(["ai_edge_litert", "ai_edge_quantizer", "keras", "tensorflow"]))

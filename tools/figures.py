@@ -120,7 +120,7 @@ def data_figures() -> str:
         ["Groups of byte-identical files", len(audit["byte_duplicates"])],
         [
             "Pairs that look alike and differ in bytes",
-            f"{len(audit['near_duplicates'])}, {across} of different patients",
+            f"{len(audit['near_duplicates'])} ({across} of different patients)",
         ],
         ["Unreadable files", len(audit["unreadable"])],
         ["Names that carry no patient", len(audit["unparsed_names"])],

@@ -7,8 +7,9 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 
-from pneumoscope.cli.main import COMMANDS
+from pneumoscope.cli.main import COMMANDS, cli
 
 HEAVY = ("numpy", "PIL", "tensorflow", "keras", "flask", "gradio", "pydicom", "matplotlib", "jinja2", "sklearn")
 
@@ -52,6 +53,12 @@ def test_names_of_commands_without_importing_them() -> None:
 )
 def test_what_is_offered(line: str, expected: list[str]) -> None:
     assert complete(line)[0] == expected
+
+
+def test_a_slip_of_the_pen_is_answered_with_what_was_meant() -> None:
+    result = CliRunner().invoke(cli, ["predct", "x.png"])
+    assert result.exit_code == 2
+    assert "No such command 'predct'. Did you mean 'predict'?" in result.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

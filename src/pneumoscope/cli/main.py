@@ -5,6 +5,7 @@ Exit status: 0 all done; 1 some input was refused or failed, or a problem was fo
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -84,6 +85,15 @@ class LazyGroup(click.Group):
         except ModuleNotFoundError as error:
             raise _as_missing_extra(error, cmd_name, entry) from error
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; a slip of the pen is answered with the name that was meant."""
+        close = [] if args[0] in self._table else difflib.get_close_matches(args[0], self._table, n=1)
+        if close and not ctx.resilient_parsing:
+            ctx.fail(f"No such command '{args[0]}'. Did you mean '{close[0]}'?")
+        return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete names from the table, importing nothing; also where an extra is missing."""
