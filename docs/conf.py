@@ -58,11 +58,13 @@ _OUTSIDE = re.compile(r"(\]\()((?:\.\./)+[^)#\s]+)")
 
 
 def _link_to_repository(app: Sphinx, docname: str, source: list[str]) -> None:  # noqa: ARG001
-    """Links to files of the repository outside ``docs/`` lead there; within it they stay links of the site."""
+    """Links to files outside ``docs/`` lead to the repository; those to the notebook lead to its page here."""
     folder = posixpath.dirname(docname)
 
     def replaced(match: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join("docs", folder, match[2]))
+        if target == f"notebooks/{NOTEBOOK}":
+            return f"{match[1]}/{NOTEBOOK}"
         return match[0] if target.startswith("docs/") else f"{match[1]}{REPOSITORY}/{target}"
 
     source[0] = _OUTSIDE.sub(replaced, source[0])
