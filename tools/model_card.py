@@ -92,7 +92,7 @@ _ITEMS = (
 def model_sections(file: Path) -> list[str]:
     """Everything about one shipped model."""
     contract = read_package(file).contract
-    reports = read_json(REPORTS / contract.name / f"validation-{contract.quantization}.json")
+    reports = reports_of(contract)
     origin = contract.provenance
     details = [
         ["name, version", f"`{contract.name}` {contract.version}"],
@@ -117,6 +117,23 @@ def model_sections(file: Path) -> list[str]:
         _subtypes(reports),
         *_three_classes(reports),
     ]
+
+
+def reports_of(contract: Contract) -> dict[str, Any]:
+    """The validation reports of this very model: same name, version and threshold, to the last digit.
+
+    Raises:
+        SystemExit: there is none; export the model's run into ``reports/``.
+    """
+    _, point = contract.operating_point()
+    for file in sorted(REPORTS.glob(f"*/validation-{contract.quantization}.json")):
+        found: dict[str, Any] = read_json(file)
+        wanted = (contract.name, contract.version, point.threshold)
+        if all((r["model"]["name"], r["model"]["version"], r["threshold"]) == wanted for r in found.values()):
+            return found
+    sys.exit(
+        f"{contract.name} {contract.version}: no report under {REPORTS.name}/ is of this model; export its run there"
+    )
 
 
 def _figures(reports: dict[str, Any]) -> str:
