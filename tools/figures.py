@@ -138,6 +138,17 @@ def shortcut_figures() -> str:
     return table(["number", "AUC for pneumonia", "what it is"], sorted(lines, key=lambda line: line[1], reverse=True))
 
 
+def robustness_figures() -> str:
+    """Accuracy on the time-ordered slice after each change of the radiographs, model by model, and what it cost."""
+    files = sorted(REPORTS.glob("*/ordered/shortcuts.json"))
+    models = {file.relative_to(REPORTS).parts[0]: read_json(file)["checks"] for file in files}
+    lines = []
+    for checks in zip(*models.values(), strict=True):
+        cells = [f"{check['accuracy']:.3f} ({check['accuracy_change']:+.3f})" for check in checks]
+        lines.append([checks[0]["change"], *cells])
+    return table(["change", *(f"`{name}`" for name in models)], lines)
+
+
 def explanation_figures() -> str:
     """The tests of every model's heatmaps on the time-ordered slice."""
     lines = []
@@ -167,6 +178,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "speed": speed_figures,
     "data": data_figures,
     "shortcuts": shortcut_figures,
+    "robustness": robustness_figures,
     "explanations": explanation_figures,
     "exports": lambda: table(*export_tables.size_and_speed(BENCHMARKS)),
     "operations": lambda: table(*export_tables.operations(BENCHMARKS)),

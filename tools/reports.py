@@ -52,7 +52,9 @@ def write_report(model: Path) -> int:
     if log.exists():
         shutil.copyfile(log, LOG)
         words += ["--run", LOG]
-    status = pneumoscope("evaluate", *words, "--explanations", "--no-images", "--jobs", "2", "--out", OUT)
+    status = pneumoscope(
+        "evaluate", *words, "--explanations", "--shortcuts", "--no-images", "--jobs", "2", "--out", OUT
+    )
     shutil.rmtree(REPORTS / name / OUT, ignore_errors=True)
     shutil.move(OUT, REPORTS / name / OUT)
     print(f"written: reports/{name}/{OUT}")

@@ -32,7 +32,7 @@ class Quantization(StrEnum):
     DYNAMIC = "dynamic"
     """Weights as int8, activations quantised while running."""
     INT8 = "int8"
-    """The network's weights and activations as int8; standardisation, calibration, heatmap and typicality in float32."""
+    """The network's weights and activations as int8; standardisation, calibration, heatmap, typicality in float32."""
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,8 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start(data: Path, recipe: Path, run: Path, *more: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "pneumoscope", "train", "--data", data, "--recipe", recipe, "--out", run, *more]
+    command = [sys.executable, "-m", "pneumoscope", "train", "--data"]
+    command += [str(data), "--recipe", str(recipe), "--out", str(run), *more]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

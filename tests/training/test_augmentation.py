@@ -73,6 +73,10 @@ def test_photometry_keeps_the_order_of_grey_levels(name: str) -> None:
     assert (np.diff(picture.ravel()[order].astype(int)) >= 0).all()
 
 
+def test_sharpening_makes_edges_steeper() -> None:
+    assert np.abs(np.diff(varied(sharpen=1).astype(float))).mean() > np.abs(np.diff(CHEST.astype(float))).mean()
+
+
 def test_noise_and_blur_change_the_texture() -> None:
     flat = np.full((64, 64), 128, np.uint8)
     deviations = [augment(flat, Augmentation(noise=12), np.random.default_rng(seed)).std() for seed in range(8)]

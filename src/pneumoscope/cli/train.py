@@ -29,7 +29,12 @@ if TYPE_CHECKING:
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Train for so many epochs instead of the recipe's.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of weights, order and augmentation.")
-@click.option("--init", type=click.Path(path_type=Path), help="Run folder whose best weights to start from.")
+@click.option(
+    "--init",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Run folder whose best weights to start from, instead of training what the recipe starts from.",
+)
 @click.option("--fold", type=int, help="Which of the grouped folds validates; 0, or the manifest's, if not given.")
 def train(
     data_dir: Path,
@@ -40,19 +45,19 @@ def train(
     resume: bool,
     epochs: int | None,
     seed: int,
-    init: Path | None,
+    init: tuple[Path, ...],
     fold: int | None,
 ) -> None:
     """Train a recipe on the official train and val folders of DATA, split anew by patient.
 
     A tenth of the patients, and the lowest tenth of each counter (the time-ordered slice), are held out for
     validation; --manifest gives another split. Stop it when you like: --resume goes on after the last whole epoch,
-    to the same result.
+    to the same result. What a recipe starts from is trained first, into RUN/NAME.
     """
     import os
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from pneumoscope.training import fit
+    from pneumoscope.training.chain import train_recipe
     from pneumoscope.training.recipe import load_recipe
     from pneumoscope.training.runs import RunFolder
 
@@ -60,11 +65,12 @@ def train(
     if epochs is not None:
         recipe = recipe.with_epochs(epochs)
     rows = _split_anew(data_dir, fold or 0) if manifest is None else _as_listed(data_dir, manifest, fold)
-    initial = RunFolder(init) if init else None
-    run = fit.train(rows, recipe, out, seed=seed, resume=resume, initial=initial)
+    initial = [RunFolder(each) for each in init]
+    run = train_recipe(rows, recipe, out, seed=seed, resume=resume, initial=initial)
     best = run.read_log()[run.best_epoch() - 1]
+    what = f"best epoch {best.epoch} of {recipe.epochs}" if recipe.stages else "joined"
     click.echo(
-        f"{run.path}: {recipe.name}, best epoch {best.epoch} of {recipe.epochs}: AUC {best.grouped_auc:.4f} on "
+        f"{run.path}: {recipe.name}, {what}: AUC {best.grouped_auc:.4f} on "
         f"random patients, {best.ordered_auc:.4f} on the time-ordered slice. "
         f"Next: pneumoscope export {run.path} --out DIR"
     )

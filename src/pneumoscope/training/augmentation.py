@@ -32,6 +32,8 @@ def augment(pixels: Pixels, settings: Augmentation, rng: np.random.Generator) ->
     image = _warp(Image.fromarray(pixels), settings, rng)
     if rng.random() < settings.blur:
         image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.5)))
+    elif settings.sharpen and rng.random() < settings.sharpen:
+        image = image.filter(ImageFilter.UnsharpMask(rng.uniform(0.7, 2.5), round(rng.uniform(30, 150)), 0))
     varied = _photometry(np.asarray(image), settings, rng)
     _erase_corners(varied, settings, rng)
     _side_borders(varied, settings, rng)

@@ -97,7 +97,7 @@ def train(
         DataError: files cannot be read.
     """
     run = RunFolder(out)
-    _open_run(run, rows, recipe, seed, resume=resume, initial=initial)
+    open_run(run, rows, recipe, seed, resume=resume, initial=[initial] if initial else [])
     keep_freed_memory()
     keras.utils.set_random_seed(seed)
     if keras.backend.backend() == "tensorflow":
@@ -132,9 +132,20 @@ def _with_role(rows: Sequence[ManifestRow], role: Role) -> list[ManifestRow]:
     return chosen
 
 
-def _open_run(
-    run: RunFolder, rows: Sequence[ManifestRow], recipe: Recipe, seed: int, *, resume: bool, initial: RunFolder | None
+def open_run(
+    run: RunFolder,
+    rows: Sequence[ManifestRow],
+    recipe: Recipe,
+    seed: int,
+    *,
+    resume: bool,
+    initial: Sequence[RunFolder] = (),
 ) -> None:
+    """Write what a run is begun with, or check that it was begun with the same.
+
+    Raises:
+        TrainingError: the folder holds a run and ``resume`` was not given, or was begun with other settings.
+    """
     if run.settings.exists():
         if not resume:
             raise TrainingError(f"{run.path}: holds a run already; give --resume to go on with it, or another --out")
@@ -157,7 +168,7 @@ def _open_run(
         {
             "backend": keras.backend.backend(),
             "manifest_sha256": run.manifest_hash(),
-            "initial_weights_sha256": sha256_of(initial.best) if initial else None,
+            "initial_weights_sha256": [sha256_of(each.best) for each in initial],
             "versions": {"python": platform.python_version(), **versions},
         },
     )
@@ -249,7 +260,7 @@ def _one_epoch(
     for role, images in (("grouped", sets.grouped), ("ordered", sets.ordered)):
         logit = pneumonia_logit(predict_logits(model, images.resized(size).pixels))
         scores[f"{role}_nll"] = balanced_nll(logit, images.positive)
-        scores[f"{role}_auc"] = _auc(logit, images.positive)
+        scores[f"{role}_auc"] = roc_auc(logit, images.positive)
     record = EpochRecord(
         epoch=epoch + 1,
         size=size,
@@ -271,12 +282,13 @@ def _one_epoch(
 
 def _is_best(record: EpochRecord, earlier: list[EpochRecord], recipe: Recipe) -> bool:
     """Whether no epoch at the last stage's image size, which is the contract's, was better."""
-    if record.size != recipe.stages[-1].size:
+    if record.size != recipe.final_size:
         return False
     return all(record.val_auc > other.val_auc for other in earlier if other.size == record.size)
 
 
-def _auc(logit: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
+def roc_auc(logit: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
+    """Area under the ROC curve of log odds ``float64 [N]`` for ``bool [N]``."""
     from sklearn.metrics import roc_auc_score
 
     return float(roc_auc_score(positive, logit))

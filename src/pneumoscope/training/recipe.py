@@ -45,6 +45,7 @@ class Augmentation:
         border: probability of black side borders of up to 12 % of the width.
         erase: probability of erasing a rectangle in the upper corners, where side markers stand.
         tone: largest strength, up to 1, of a smooth curve that makes middle greys steeper or flatter.
+        sharpen: probability of an unsharp mask, as detectors' software applies.
         frame: probability of a black frame, as of collimation, of up to 10 % on each of the four sides.
     """
 
@@ -62,6 +63,7 @@ class Augmentation:
     border: float = 0.0
     erase: float = 0.0
     tone: float = 0.0
+    sharpen: float = 0.0
     frame: float = 0.0
 
 
@@ -94,6 +96,8 @@ class Recipe:
             (Izmailov et al. 2018, arXiv 1803.05407); 0 leaves them.
         balanced: weigh the loss so that normal and pneumonia count alike.
         weights: what to start from, `fresh` or `imagenet`.
+        starts_from: names of recipes that are trained first; this one goes on from their best weights, or, without
+            stages of its own, joins them into one network.
         augmentation: how training images are varied.
     """
 
@@ -110,12 +114,18 @@ class Recipe:
     statistics_batches: int = 0
     balanced: bool = True
     weights: InitialWeights = InitialWeights.FRESH
+    starts_from: tuple[str, ...] = ()
     augmentation: Augmentation = Augmentation()
 
     @property
     def epochs(self) -> int:
         """Epochs of all stages together."""
         return sum(stage.epochs for stage in self.stages)
+
+    @property
+    def final_size(self) -> int:
+        """Image size in pixels of the last stage, which is what the best epoch is chosen at."""
+        return self.stages[-1].size if self.stages else Stage(0).size
 
     def size_at(self, epoch: int) -> int:
         """Image size in pixels during this epoch, counted from 0."""
@@ -129,6 +139,8 @@ class Recipe:
         """The same recipe shortened or lengthened; every stage keeps its share where that is possible."""
         if epochs < 1:
             raise TrainingError(f"epochs: {epochs}, at least 1 needed")
+        if not self.stages:
+            raise TrainingError(f"{self.name}: joins trained networks and has no epochs of its own")
         ends, passed = [], 0
         for stage in self.stages:
             passed += stage.epochs
@@ -168,9 +180,14 @@ def parse_recipe(text: str, origin: str) -> Recipe:
     weights = values.pop("weights", InitialWeights.FRESH)
     if weights not in tuple(InitialWeights):
         raise TrainingError(f"{origin}: weights is '{weights}', must be one of {', '.join(InitialWeights)}")
-    nested = {"stages": stages, "augmentation": augmentation, "weights": InitialWeights(weights)}
+    nested = {
+        "stages": stages,
+        "augmentation": augmentation,
+        "weights": InitialWeights(weights),
+        "starts_from": tuple(values.pop("starts_from", ())),
+    }
     recipe = _build(Recipe, {**values, **nested}, origin)
-    if not stages or any(stage.epochs < 1 or stage.size < 32 for stage in stages):
+    if (not stages and len(recipe.starts_from) < 2) or any(stage.epochs < 1 or stage.size < 32 for stage in stages):
         raise TrainingError(f"{origin}: needs stages of at least 1 epoch and 32 pixels")
     if recipe.classes not in (2, 3):
         raise TrainingError(f"{origin}: classes is {recipe.classes}, must be 2 or 3")

@@ -92,7 +92,7 @@ class RunFolder:
         Raises:
             TrainingError: no epoch at the last stage's image size was finished.
         """
-        last_size = self.read_settings()[0].stages[-1].size
+        last_size = self.read_settings()[0].final_size
         finished = [record for record in self.read_log() if record.size == last_size]
         if not finished:
             raise TrainingError(f"{self.path}: has no finished epoch at {last_size} pixels yet; train on with --resume")
@@ -130,6 +130,7 @@ class RunFolder:
             recipe = dict(values["recipe"])
             stages = tuple(Stage(**stage) for stage in recipe.pop("stages"))
             augmentation = Augmentation(**recipe.pop("augmentation"))
+            recipe["starts_from"] = tuple(recipe.get("starts_from", ()))
             recipe["weights"] = InitialWeights(recipe.get("weights", InitialWeights.FRESH))
             return Recipe(**recipe, stages=stages, augmentation=augmentation), int(values["seed"]), values
         except (OSError, ValueError, KeyError, TypeError) as error:
