@@ -59,7 +59,8 @@ def model_figures() -> str:
     lines = []
     for file in sorted(REPORTS.glob("*/validation-*.json")):
         for role, report in read_json(file).items():
-            model = f"`{report['model']['name']}` ({report['model']['quantization']})"
+            made = report["model"]
+            model = f"`{made['name']}` {made['version']} ({made['quantization']})"
             name = f"{model}, {_VALIDATIONS[role]}, n = {report['n']}"
             lines.append([name, *(with_interval(report, metric) for metric in _METRICS)])
     return table(["model, validation", *_METRICS.values()], lines)
