@@ -72,7 +72,8 @@ def test_native_and_stored_size_agree(model: Model, radiographs: Path) -> None:
         for a, b in zip(ours, theirs, strict=True)
         if a.probability is not None and b.probability is not None
     ]
-    assert len(differences) >= 98
+    assert sum(a.status == b.status for a, b in zip(ours, theirs, strict=True)) >= 98
+    assert len(differences) >= 90
     assert float(np.median(differences)) < 0.02
 
 

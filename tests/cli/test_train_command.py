@@ -91,7 +91,9 @@ def test_a_run_is_not_overwritten(killed_and_resumed: tuple[Path, str, str], dat
 def test_the_run_is_exported_and_judges(
     killed_and_resumed: tuple[Path, str, str], data: Path, run: Run, tmp_path: Path
 ) -> None:
-    exported = run("export", killed_and_resumed[0], "--out", tmp_path / "out", "--quantization", "float32")
+    exported = run(
+        "export", killed_and_resumed[0], "--out", tmp_path / "out", "--quantization", "float32", "--format", "litert"
+    )
     assert exported.exit_code == 0, exported.output
     (model,) = (tmp_path / "out").glob("*.tflite")
     judged = run("predict", data / "train" / "NORMAL", "--model", model, "--json")

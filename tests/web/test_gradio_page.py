@@ -95,11 +95,13 @@ def address(uploads: Path, tmp_path_factory: pytest.TempPathFactory, chest: byte
 
 
 @pytest.fixture
-def page(browser: Any, address: str) -> Any:
+def page(browser: Any, address: str) -> Iterator[Any]:
     requested(browser)
     browser.get(address)
     wait(browser, lambda p: p.find_elements("css selector", "input[type=file]"))
-    return browser
+    yield browser
+    # The page asks its server for a heartbeat for ever, also when that has ended.
+    browser.get("about:blank")
 
 
 def wait(page: Any, condition: Callable[[Any], Any]) -> Any:

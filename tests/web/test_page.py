@@ -49,6 +49,9 @@ def address() -> Iterator[str]:
 def page(browser: Any, address: str) -> Iterator[Any]:
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    # What another page said before is not this one's.
+    browser.get("about:blank")
+    browser.get_log("browser")
     browser.get(address)
     yield browser
     # A refusal is answered with 422, which Chromium logs; anything else (CSP above all) is a defect.
