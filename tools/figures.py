@@ -1,4 +1,4 @@
-"""Writes every figure that README.md and docs/ quote from the JSON that commands wrote.
+"""Writes every figure that README.md, docs/ and the recipes quote from the JSON that commands wrote.
 
 python tools/figures.py            rewrite the blocks between the markers
 python tools/figures.py --check    fail if a block is not what the JSON says
@@ -18,6 +18,9 @@ import export_tables
 ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ROOT / "reports"
 BENCHMARKS = ROOT / "benchmarks" / "results"
+RECIPES = ROOT / "src" / "pneumoscope" / "training" / "recipes"
+# The run of a recipe has the recipe's name under reports/, but for these.
+_RUN_OF = {"pneumonet": "pneumonet-first", "pneumonet-robust": "pneumonet"}
 
 _METRICS = {
     "accuracy": "accuracy",
@@ -32,6 +35,7 @@ _CHECKS = {
     "lung_share": "heat in the lung box",
     "stability": "likeness after a shift",
 }
+_EXPECTED = "# Expected: "
 _VALIDATIONS = {"grouped": "random patients", "ordered": "time-ordered slice"}
 
 
@@ -75,28 +79,54 @@ def speed_figures() -> str:
     return table(["benchmark", "measured", "goal"], lines)
 
 
+def read_run(folder: Path) -> dict[str, Any]:
+    """A run's best epoch by mean AUC at its final size, its number of epochs and hours, from its ``log.csv``."""
+    with (folder / "log.csv").open(newline="", encoding="utf-8") as stream:
+        log = list(csv.DictReader(stream))
+    final = [row for row in log if row["size"] == log[-1]["size"]]
+    best = max(final, key=lambda row: float(row["grouped_auc"]) + float(row["ordered_auc"]))
+    return {
+        "best": int(best["epoch"]),
+        "epochs": len(log),
+        "grouped": float(best["grouped_auc"]),
+        "ordered": float(best["ordered_auc"]),
+        "hours": sum(float(row["seconds"]) for row in log) / 3600,
+    }
+
+
 def training_figures() -> str:
     """Every training run under ``reports/``: its best epoch by mean AUC, and the gap between both validations."""
     lines = []
     for file in sorted(REPORTS.glob("*/log.csv")):
-        with file.open(newline="", encoding="utf-8") as stream:
-            log = list(csv.DictReader(stream))
-        final = [row for row in log if row["size"] == log[-1]["size"]]
-        best = max(final, key=lambda row: float(row["grouped_auc"]) + float(row["ordered_auc"]))
-        grouped, ordered = float(best["grouped_auc"]), float(best["ordered_auc"])
-        hours = sum(float(row["seconds"]) for row in log) / 3600
+        run = read_run(file.parent)
         lines.append(
             [
                 f"`{file.parent.name}`",
-                f"{best['epoch']} of {len(log)}",
-                f"{grouped:.4f}",
-                f"{ordered:.4f}",
-                f"{ordered - grouped:+.4f}",
-                f"{hours:.1f}",
+                f"{run['best']} of {run['epochs']}",
+                f"{run['grouped']:.4f}",
+                f"{run['ordered']:.4f}",
+                f"{run['ordered'] - run['grouped']:+.4f}",
+                f"{run['hours']:.1f}",
             ]
         )
     header = ["run", "best epoch", "AUC random patients", "AUC time-ordered", "gap", "hours, two cores"]
     return table(header, lines)
+
+
+def with_expectation(recipe: Path) -> str:
+    """The recipe's text with the line that says what its run took and reached, as its log has it."""
+    lines = recipe.read_text("utf-8").splitlines()
+    folder = REPORTS / _RUN_OF.get(recipe.stem, recipe.stem)
+    if (folder / "log.csv").exists():
+        run = read_run(folder)
+        expected = (
+            f"{_EXPECTED}{60 * run['hours']:.0f} minutes on two cores; AUC {run['grouped']:.3f} on random patients, "
+            f"{run['ordered']:.3f} on the time-ordered slice."
+        )
+        lines = [line for line in lines if not line.startswith(_EXPECTED)]
+        heading = next(index for index, line in enumerate(lines) if line == "#")
+        lines.insert(heading, expected)
+    return "\n".join(lines) + "\n"
 
 
 def data_figures() -> str:
@@ -202,10 +232,13 @@ def rewritten(text: str) -> str:
 def main(arguments: list[str]) -> int:
     """Rewrite or check the documents."""
     stale = []
-    for document in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
-        old = document.read_text("utf-8")
-        new = rewritten(old)
-        if new != old:
+    documents = {
+        document: rewritten(document.read_text("utf-8"))
+        for document in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    }
+    documents |= {recipe: with_expectation(recipe) for recipe in sorted(RECIPES.glob("*.toml"))}
+    for document, new in documents.items():
+        if new != document.read_text("utf-8"):
             stale.append(document.name)
             if "--check" not in arguments:
                 document.write_text(new, encoding="utf-8")

@@ -73,7 +73,7 @@ def unpack(content: bytes, origin: str) -> ModelPackage:
     if content.startswith(b"version https://git-lfs"):
         raise ModelFileError(f"{origin}: is a Git LFS pointer, not the model itself; fetch it with `git lfs pull`")
     if content[4:8] != _IDENTIFIER:
-        raise ModelFileError(f"{origin}: is not a LiteRT (.tflite) file")
+        raise ModelFileError(f"{origin}: is not a LiteRT (.tflite) file; give a model that `pneumoscope export` wrote")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as entries:
             names = entries.namelist()

@@ -95,6 +95,7 @@ def test_the_run_is_exported_and_judges(
         "export", killed_and_resumed[0], "--out", tmp_path / "out", "--quantization", "float32", "--format", "litert"
     )
     assert exported.exit_code == 0, exported.output
+    assert exported.stdout.startswith(str(tmp_path / "out")), "the converter's own words are in the output"
     (model,) = (tmp_path / "out").glob("*.tflite")
     judged = run("predict", data / "train" / "NORMAL", "--model", model, "--json")
     records = [json.loads(line) for line in judged.stdout.splitlines()]

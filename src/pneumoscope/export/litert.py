@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -36,11 +37,23 @@ def convert(graph: keras.Model, quantization: Quantization, representative: Sequ
     single = keras.Model(pixels, graph(pixels), name="one_image")
     converter = tf.lite.TFLiteConverter.from_keras_model(single)
     _SETTINGS[quantization](converter, tf)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _quiet():
         # The converter warns of its own internals.
         warnings.simplefilter("ignore")
         flatbuffer: bytes = converter.convert()
     return quantize(flatbuffer, representative) if quantization is Quantization.INT8 else flatbuffer
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The converter saves the model on its way, and Keras prints what it saved to standard output."""
+    interactive = keras.config.is_interactive_logging_enabled()
+    keras.config.disable_interactive_logging()
+    try:
+        yield
+    finally:
+        if interactive:
+            keras.config.enable_interactive_logging()
 
 
 def _float32(converter: Any, tf: Any) -> None:

@@ -125,6 +125,11 @@ class RunFolder:
         Raises:
             TrainingError: not a run folder.
         """
+        if not self.settings.is_file():
+            raise TrainingError(
+                f"{self.path}: not a run folder: it holds no {self.settings.name}; give the folder that "
+                "`pneumoscope train --out` wrote"
+            )
         try:
             values = json.loads(self.settings.read_text("utf-8"))
             recipe = dict(values["recipe"])
@@ -134,7 +139,9 @@ class RunFolder:
             recipe["weights"] = InitialWeights(recipe.get("weights", InitialWeights.FRESH))
             return Recipe(**recipe, stages=stages, augmentation=augmentation), int(values["seed"]), values
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise TrainingError(f"{self.path}: not a run folder that `pneumoscope train` wrote ({error})") from error
+            raise TrainingError(
+                f"{self.settings}: not as `pneumoscope train` wrote it ({error}); train again"
+            ) from error
 
     def write_manifest(self, rows: Sequence[ManifestRow]) -> None:
         """Write ``manifest.csv``."""
