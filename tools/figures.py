@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,17 +117,31 @@ def training_figures() -> str:
 def with_expectation(recipe: Path) -> str:
     """The recipe's text with the line that says what its run took and reached, as its log has it."""
     lines = recipe.read_text("utf-8").splitlines()
-    folder = REPORTS / _RUN_OF.get(recipe.stem, recipe.stem)
-    if (folder / "log.csv").exists():
-        run = read_run(folder)
+    own, before = _minutes(recipe)
+    if own:
+        run = read_run(_folder_of(recipe))
+        chain = f", {before} of them for what it starts from" if before else ""
         expected = (
-            f"{_EXPECTED}{60 * run['hours']:.0f} minutes on two cores; AUC {run['grouped']:.3f} on random patients, "
+            f"{_EXPECTED}{own + before} minutes on two cores{chain}; AUC {run['grouped']:.3f} on random patients, "
             f"{run['ordered']:.3f} on the time-ordered slice."
         )
         lines = [line for line in lines if not line.startswith(_EXPECTED)]
         heading = next(index for index, line in enumerate(lines) if line == "#")
         lines.insert(heading, expected)
     return "\n".join(lines) + "\n"
+
+
+def _folder_of(recipe: Path) -> Path:
+    return REPORTS / _RUN_OF.get(recipe.stem, recipe.stem)
+
+
+def _minutes(recipe: Path) -> tuple[int, int]:
+    """Of a recipe's own run, 0 where it was not run, and of everything that it starts from."""
+    starts_from = tomllib.loads(recipe.read_text("utf-8")).get("starts_from", ())
+    parts = [_minutes(recipe.with_stem(name)) for name in starts_from]
+    folder = _folder_of(recipe)
+    own = max(1, round(60 * read_run(folder)["hours"])) if (folder / "log.csv").exists() else 0
+    return own, sum(own + before for own, before in parts)
 
 
 def data_figures() -> str:

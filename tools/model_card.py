@@ -19,7 +19,7 @@ from pneumoscope.contract import RESEARCH_USE_ONLY, Contract
 from pneumoscope.packaging import read_package
 
 CARD = ROOT / "docs" / "model-card.md"
-SHIPPED = ROOT / "src" / "pneumoscope" / "models"
+SHIPPED = (ROOT / "src" / "pneumoscope" / "models", ROOT / "models")
 
 _ROLES = {"grouped": "random patients", "ordered": "time-ordered slice"}
 _METRICS = {
@@ -193,8 +193,12 @@ def card() -> str:
         "## Training and evaluation data",
         "Kermany et al., [data](data.md) and [data sheet](data-sheet.md); [how it is split](method.md).",
     ]
-    for file in sorted(SHIPPED.glob("*.tflite")):
-        sections += model_sections(file)
+    seen = set()
+    for file in (file for folder in SHIPPED for file in sorted(folder.glob("*.tflite"))):
+        package = read_package(file)
+        if package.sha256 not in seen:  # the built-in model may lie in models/ too
+            seen.add(package.sha256)
+            sections += model_sections(file)
     sections += [
         "## Ethical considerations",
         _ETHICS,

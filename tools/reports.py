@@ -2,7 +2,7 @@
 
     PNEUMOSCOPE_DATA=DATA python tools/reports.py [MODEL.tflite ...]
 
-Without arguments the models inside the package are judged. The slice is the one that ``pneumoscope data split`` makes
+Without arguments all models are judged, those of the package and those in models/. The slice is the one that ``pneumoscope data split`` makes
 from DATA/chest_xray_224, and the model's contract must say that it was trained on that very split. No radiograph is
 written; data, model and training log go by relative names, so that the command in the report can be typed again.
 """
@@ -22,7 +22,7 @@ from pneumoscope.packaging import read_package
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ROOT / "reports"
-SHIPPED = ROOT / "src" / "pneumoscope" / "models"
+SHIPPED = (ROOT / "src" / "pneumoscope" / "models", ROOT / "models")
 DATA, MANIFEST, LOG, OUT = "chest_xray_224", "split.csv", "log.csv", "ordered"
 
 
@@ -49,7 +49,8 @@ def write_report(model: Path) -> int:
     shutil.copyfile(model, f"{name}.tflite")
     words = ["--data", DATA, "--manifest", MANIFEST, "--split", "ordered", "--model", f"{name}.tflite"]
     log = REPORTS / name / LOG
-    if log.exists():
+    # A joined model's log has one line, which makes no curve.
+    if log.exists() and len(log.read_text("utf-8").splitlines()) > 2:
         shutil.copyfile(log, LOG)
         words += ["--run", LOG]
     status = pneumoscope(
@@ -61,10 +62,16 @@ def write_report(model: Path) -> int:
     return status
 
 
+def _each_once() -> list[Path]:
+    """Every shipped model; the built-in one may lie in ``models/`` too."""
+    files = [file for folder in SHIPPED for file in sorted(folder.glob("*.tflite"))]
+    return list({file.read_bytes(): file for file in reversed(files)}.values())
+
+
 def main(arguments: list[str]) -> int:
     """Prepare a working folder with relative names, then judge with every model."""
     data = Path(os.environ["PNEUMOSCOPE_DATA"]).resolve()
-    models = [Path(argument).resolve() for argument in arguments] or sorted(SHIPPED.glob("*.tflite"))
+    models = [Path(argument).resolve() for argument in arguments] or _each_once()
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         Path(DATA).symlink_to(data / DATA)
         pneumoscope("data", "split", DATA, "--out", MANIFEST)

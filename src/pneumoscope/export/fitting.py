@@ -21,7 +21,7 @@ from pneumoscope.training.typicality import TypicalityModel, fit_typicality
 # Radiographs that the Gaussian of typicality is fitted on: many times its components, and quick to embed.
 _TYPICAL_IMAGES = 2000
 TYPICALITY_LIMIT = 0.5
-"""``fit_typicality`` puts 0.5 where half a percent of validation radiographs lie farther out."""
+"""``fit_typicality`` puts 0.5 where two in a thousand validation radiographs lie farther out."""
 
 
 @dataclass(frozen=True, eq=False)

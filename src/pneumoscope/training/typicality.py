@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 COMPONENTS = 16
 SHARPNESS = 3.0
+_LEAST_SPREAD = 0.1  # of the median feature's
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,7 @@ class TypicalityModel:
 
 
 def fit_typicality(
-    embedding: NDArray[np.float32], held_out: NDArray[np.float32], *, refused: float = 0.005
+    embedding: NDArray[np.float32], held_out: NDArray[np.float32], *, refused: float = 0.002
 ) -> TypicalityModel:
     """Fit the Gaussian on training embeddings and its scale on held-out ones.
 
@@ -62,8 +63,10 @@ def fit_typicality(
         refused: that share, 0 to 1.
     """
     mean = embedding.mean(0)
-    # A dead feature has no spread; a floor keeps it from making every foreign input infinitely far.
-    scale = np.maximum(embedding.std(0), 1e-3)
+    # A feature that is almost dead has almost no spread; a floor keeps it from making every foreign input infinitely
+    # far, and the rounding of a quantised graph from looking like a distance.
+    spread = embedding.std(0)
+    scale = np.maximum(spread, max(_LEAST_SPREAD * float(np.median(spread)), 1e-6))
     x = ((embedding - mean) / scale).astype(np.float64)
     variances, directions = np.linalg.eigh(np.cov(x, rowvar=False))
     count = min(COMPONENTS, len(variances) - 1, len(embedding) - 1)
