@@ -67,7 +67,7 @@ def main() -> None:
         {"images": len(files), "jobs": JOBS, "images_per_second": speeds, "share_of_limit": share},
         headline=[
             (
-                "folder of native JPEGs, share of the slower of decoding and model",
+                "folder of native JPEGs, share of the slower of decoding and model, each on one thread",
                 f"{share:.0%}",
                 f"at least {GOAL:.0%}",
             )
