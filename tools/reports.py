@@ -2,9 +2,10 @@
 
     PNEUMOSCOPE_DATA=DATA python tools/reports.py [MODEL.tflite ...]
 
-Without arguments all models are judged, those of the package and those in models/. The slice is the one that ``pneumoscope data split`` makes
-from DATA/chest_xray_224, and the model's contract must say that it was trained on that very split. No radiograph is
-written; data, model and training log go by relative names, so that the command in the report can be typed again.
+Without arguments all models are judged, those of the package and those in models/. The slice is the one that
+``pneumoscope data split`` makes from DATA/chest_xray_224, and the model's contract must say that it was trained on that
+very split. No radiograph is written; data, model and training log go by relative names, so that the command in the
+report can be typed again.
 """
 
 from __future__ import annotations
