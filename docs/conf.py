@@ -23,7 +23,7 @@ release = version = installed_version("pneumoscope")
 html_title = "Pneumoscope"
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "jupyter_execute"]  # both are written by the build
 templates_path: list[str] = []
 
 myst_heading_anchors = 3  # links such as shrinking.md#checking-a-translation, as GitHub has them
