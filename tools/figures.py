@@ -120,7 +120,7 @@ def with_expectation(recipe: Path) -> str:
     own, before = _minutes(recipe)
     if own:
         run = read_run(_folder_of(recipe))
-        chain = f", {before} of them for what it starts from" if before else ""
+        chain = f", {before} of them for what comes before" if before else ""
         expected = (
             f"{_EXPECTED}{own + before} minutes on two cores{chain}; AUC {run['grouped']:.3f} on random patients, "
             f"{run['ordered']:.3f} on the time-ordered slice."
@@ -136,12 +136,20 @@ def _folder_of(recipe: Path) -> Path:
 
 
 def _minutes(recipe: Path) -> tuple[int, int]:
-    """Of a recipe's own run, 0 where it was not run, and of everything that it starts from."""
-    starts_from = tomllib.loads(recipe.read_text("utf-8")).get("starts_from", ())
-    parts = [_minutes(recipe.with_stem(name)) for name in starts_from]
+    """Of a recipe's own run, 0 where it was not run, and of everything that must be trained before it."""
+    return _own_minutes(recipe), sum(_own_minutes(recipe.with_stem(name)) for name in _before(recipe))
+
+
+def _before(recipe: Path) -> set[str]:
+    """The recipes that one starts from or is taught by, and theirs."""
+    values = tomllib.loads(recipe.read_text("utf-8"))
+    named = {*values.get("starts_from", ()), *values.get("teachers", ())}
+    return named.union(*(_before(recipe.with_stem(name)) for name in named))
+
+
+def _own_minutes(recipe: Path) -> int:
     folder = _folder_of(recipe)
-    own = max(1, round(60 * read_run(folder)["hours"])) if (folder / "log.csv").exists() else 0
-    return own, sum(own + before for own, before in parts)
+    return max(1, round(60 * read_run(folder)["hours"])) if (folder / "log.csv").exists() else 0
 
 
 def data_figures() -> str:

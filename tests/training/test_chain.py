@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,14 +26,24 @@ ONE_EPOCH = dataclasses.replace(TINY, stages=(Stage(1, 224),))
 LITE0 = dataclasses.replace(ONE_EPOCH, name="tiny-lite0", network="lite0")
 PAIR = Recipe(name="tiny-pair", network="pair", stages=(), starts_from=("tiny", "tiny-lite0"))
 KNOWN = {"tiny": ONE_EPOCH, "tiny-lite0": LITE0}
+TAUGHT = dataclasses.replace(
+    ONE_EPOCH, name="taught", starts_from=("tiny",), teachers=("tiny", "tiny-lite0"), teacher_share=0.5
+)
 
 
 def train_nothing(
-    rows: Sequence[ManifestRow], recipe: Recipe, out: Path, *, seed: int, resume: bool, initial: RunFolder | None
+    rows: Sequence[ManifestRow],
+    recipe: Recipe,
+    out: Path,
+    *,
+    seed: int,
+    resume: bool,
+    initial: RunFolder | None,
+    teachers: Sequence[RunFolder],
 ) -> RunFolder:
     """In place of training, which takes minutes here and has its own tests: a finished run with fresh weights."""
     run = RunFolder(out)
-    fit.open_run(run, rows, recipe, seed, resume=resume, initial=[initial] if initial else [])
+    fit.open_run(run, rows, recipe, seed, resume=resume, initial=[initial] if initial else [], teachers=teachers)
     if not run.best.exists():
         build_network(recipe.network, classes=recipe.classes).save(run.best)
         run.write_log([EpochRecord(1, 224, 1.0, 1.0, 0.5, 1.0, 0.5, 1.0, 0.0, 0.1)])
@@ -93,6 +104,28 @@ def test_maps_and_classifier_give_the_logits(pair: RunFolder, rows: list[Manifes
     kernel, bias = network.get_layer("classifier").get_weights()
     assert out["maps"].shape == (4, 14, 14, 256 + 1280)
     np.testing.assert_allclose(np.asarray(out["maps"]).mean((1, 2)) @ kernel + bias, out["logits"], atol=1e-4)
+
+
+def test_start_and_teachers_are_trained_once_each(
+    rows: list[ManifestRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def noted(*arguments: Any, **options: Any) -> RunFolder:
+        run = train_nothing(*arguments, **options)
+        seen.append((run.path.name, [teacher.path.name for teacher in options["teachers"]], options["resume"]))
+        return run
+
+    monkeypatch.setattr(fit, "train", noted)
+    run = chain.train_recipe(rows, TAUGHT, tmp_path / "run", seed=3)
+    assert seen == [
+        ("tiny", [], False),
+        ("tiny", [], True),
+        ("tiny-lite0", [], False),
+        ("run", ["tiny", "tiny-lite0"], False),
+    ]
+    assert sorted(each.name for each in run.path.iterdir() if each.is_dir()) == ["tiny", "tiny-lite0"]
+    assert len(run.read_settings()[2]["teacher_weights_sha256"]) == 2
 
 
 def test_finished_parts_are_gone_on_with(pair: RunFolder, rows: list[ManifestRow]) -> None:

@@ -35,6 +35,12 @@ if TYPE_CHECKING:
     multiple=True,
     help="Run folder whose best weights to start from, instead of training what the recipe starts from.",
 )
+@click.option(
+    "--teacher",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Run folder of a network that teaches, instead of training those that the recipe names.",
+)
 @click.option("--fold", type=int, help="Which of the grouped folds validates; 0, or the manifest's, if not given.")
 def train(
     data_dir: Path,
@@ -46,13 +52,14 @@ def train(
     epochs: int | None,
     seed: int,
     init: tuple[Path, ...],
+    teacher: tuple[Path, ...],
     fold: int | None,
 ) -> None:
     """Train a recipe on the official train and val folders of DATA, split anew by patient.
 
     A tenth of the patients, and the lowest tenth of each counter (the time-ordered slice), are held out for
     validation; --manifest gives another split. Stop it when you like: --resume goes on after the last whole epoch,
-    to the same result. What a recipe starts from is trained first, into RUN/NAME.
+    to the same result. What a recipe starts from, or is taught by, is trained first, into RUN/NAME.
     """
     import os
 
@@ -65,8 +72,15 @@ def train(
     if epochs is not None:
         recipe = recipe.with_epochs(epochs)
     rows = _split_anew(data_dir, fold or 0) if manifest is None else _as_listed(data_dir, manifest, fold)
-    initial = [RunFolder(each) for each in init]
-    run = train_recipe(rows, recipe, out, seed=seed, resume=resume, initial=initial)
+    run = train_recipe(
+        rows,
+        recipe,
+        out,
+        seed=seed,
+        resume=resume,
+        initial=[RunFolder(each) for each in init],
+        teachers=[RunFolder(each) for each in teacher],
+    )
     best = run.read_log()[run.best_epoch() - 1]
     what = f"best epoch {best.epoch} of {recipe.epochs}" if recipe.stages else "joined"
     click.echo(

@@ -28,31 +28,49 @@ def train_recipe(
     seed: int = 0,
     resume: bool = False,
     initial: Sequence[RunFolder] = (),
+    teachers: Sequence[RunFolder] = (),
+    parts_folder: Path | None = None,
 ) -> RunFolder:
-    """Train a recipe and, before it, whatever it starts from.
+    """Train a recipe and, before it, whatever it starts from or is taught by.
 
     Args:
         rows: as of :func:`~pneumoscope.training.fit.train`, as ``recipe``, ``seed`` and ``resume``.
         recipe: what to train.
-        out: the run folder; the recipes it starts from go to ``out / NAME``, where finished ones are not repeated.
+        out: the run folder.
         seed: of every part.
         resume: go on with an interrupted run.
         initial: finished runs to start from in place of those that the recipe names.
+        teachers: the same for those that teach.
+        parts_folder: where the runs of other recipes go, each to ``parts_folder / NAME``, once however many
+            need it; ``out`` by default.
 
     Raises:
         TrainingError: see :func:`~pneumoscope.training.fit.train`; or the parts do not fit together.
     """
-    parts = list(initial)
-    if not parts:
-        for name in recipe.starts_from:
-            inner = out / name
+    folder = parts_folder or out
+
+    def trained(names: Sequence[str]) -> list[RunFolder]:
+        runs = []
+        for name in names:
+            inner = folder / name
             before = (inner / "run.json").exists()
-            parts.append(train_recipe(rows, load_recipe(name), inner, seed=seed, resume=before))
+            runs.append(train_recipe(rows, load_recipe(name), inner, seed=seed, resume=before, parts_folder=folder))
+        return runs
+
+    parts = list(initial) or trained(recipe.starts_from)
     if not recipe.stages:
         return combine(rows, recipe, parts, out, seed=seed, resume=resume)
     if len(parts) > 1:
         raise TrainingError(f"{recipe.name}: trains on from one run, {len(parts)} were given")
-    return fit.train(rows, recipe, out, seed=seed, resume=resume, initial=parts[0] if parts else None)
+    return fit.train(
+        rows,
+        recipe,
+        out,
+        seed=seed,
+        resume=resume,
+        initial=parts[0] if parts else None,
+        teachers=list(teachers) or trained(recipe.teachers),
+    )
 
 
 def combine(

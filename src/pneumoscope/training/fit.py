@@ -21,6 +21,7 @@ from pneumoscope.atomic import fill_atomically
 from pneumoscope.data.manifest import manifest_hash
 from pneumoscope.data.splits import ManifestRow, Role, sha256_of
 from pneumoscope.errors import TrainingError
+from pneumoscope.training.distillation import Teachers
 from pneumoscope.training.memory import keep_freed_memory
 from pneumoscope.training.networks import build_network
 from pneumoscope.training.pipeline import PixelSet, TrainingBatches, load_pixels
@@ -80,6 +81,7 @@ def train(
     seed: int = 0,
     resume: bool = False,
     initial: RunFolder | None = None,
+    teachers: Sequence[RunFolder] = (),
 ) -> RunFolder:
     """Train and write a run folder.
 
@@ -91,13 +93,19 @@ def train(
         resume: go on after the last whole epoch of an interrupted run. Epochs are seeded one by one, so the
             result is that of an unbroken run.
         initial: a finished run of the same network whose best weights to start from; fresh ones by default.
+        teachers: finished runs that teach, where the recipe gives them a share of the target.
 
     Raises:
-        TrainingError: the folder holds a run and ``resume`` was not given, or was begun with other settings.
+        TrainingError: the folder holds a run and ``resume`` was not given, or was begun with other settings; or
+            the recipe needs teachers and none were given, or the other way round.
         DataError: files cannot be read.
     """
     run = RunFolder(out)
-    open_run(run, rows, recipe, seed, resume=resume, initial=[initial] if initial else [])
+    if bool(teachers) != bool(recipe.teacher_share):
+        raise TrainingError(
+            f"{recipe.name}: {'takes no teachers' if teachers else 'needs teachers, and none were given'}"
+        )
+    open_run(run, rows, recipe, seed, resume=resume, initial=[initial] if initial else [], teachers=teachers)
     keep_freed_memory()
     keras.utils.set_random_seed(seed)
     if keras.backend.backend() == "tensorflow":
@@ -112,8 +120,9 @@ def train(
     if initial and not records:
         _take_weights(model, initial)
     tqdm.write(f"{model.name}: {model.count_params():,} parameters, {len(sets.train.pixels):,} images", file=sys.stderr)
+    taught_by = Teachers(teachers, classes=recipe.classes) if teachers else None
     for epoch in range(len(records), recipe.epochs):
-        records.append(_one_epoch(model, sets, recipe, seed, epoch, records, run))
+        records.append(_one_epoch(model, sets, recipe, seed, epoch, records, run, taught_by))
     return run
 
 
@@ -140,12 +149,14 @@ def open_run(
     *,
     resume: bool,
     initial: Sequence[RunFolder] = (),
+    teachers: Sequence[RunFolder] = (),
 ) -> None:
     """Write what a run is begun with, or check that it was begun with the same.
 
     Raises:
         TrainingError: the folder holds a run and ``resume`` was not given, or was begun with other settings.
     """
+    taught_by = [sha256_of(each.best) for each in teachers]
     if run.settings.exists():
         if not resume:
             raise TrainingError(f"{run.path}: holds a run already; give --resume to go on with it, or another --out")
@@ -154,6 +165,8 @@ def open_run(
             raise TrainingError(f"{run.path}: was begun with another recipe or seed; resume with the same ones")
         if run.manifest_hash() != manifest_hash(rows):
             raise TrainingError(f"{run.path}: was begun with other images or roles; give the same --data and --fold")
+        if settings.get("teacher_weights_sha256", []) != taught_by:
+            raise TrainingError(f"{run.path}: was begun with other teachers; give the same ones")
         if settings["backend"] != keras.backend.backend():
             raise TrainingError(
                 f"{run.path}: was begun on Keras backend {settings['backend']}; set KERAS_BACKEND to it"
@@ -169,6 +182,7 @@ def open_run(
             "backend": keras.backend.backend(),
             "manifest_sha256": run.manifest_hash(),
             "initial_weights_sha256": [sha256_of(each.best) for each in initial],
+            "teacher_weights_sha256": taught_by,
             "versions": {"python": platform.python_version(), **versions},
         },
     )
@@ -242,6 +256,7 @@ def _one_epoch(
     epoch: int,
     earlier: list[EpochRecord],
     run: RunFolder,
+    teachers: Teachers | None,
 ) -> EpochRecord:
     begin = time.perf_counter()
     _seed_dropout(model, seed, epoch)
@@ -251,7 +266,7 @@ def _one_epoch(
         # that a resumed run traces for one.
         model.make_train_function(force=True)
         model.make_predict_function(force=True)
-    batches = TrainingBatches(sets.train.resized(size), recipe, seed=seed, epoch=epoch)
+    batches = TrainingBatches(sets.train.resized(size), recipe, seed=seed, epoch=epoch, teachers=teachers)
     progress = _Progress(f"Epoch {epoch + 1}/{recipe.epochs} at {size} px", len(batches))
     # Where the recipe keeps a moving average, `fit` ends by putting it in the weights' place (Keras' `use_ema`).
     loss = model.fit(batches, verbose=0, shuffle=False, callbacks=[progress]).history["loss"][-1]

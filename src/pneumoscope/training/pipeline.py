@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import cv2
 import keras
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from pneumoscope.errors import DataError, InputError
 from pneumoscope.images import read_image
 from pneumoscope.preprocess import shrink
 from pneumoscope.training.augmentation import augment
+from pneumoscope.training.distillation import Teachers
 from pneumoscope.training.recipe import Recipe
 
 SUBTYPES = ("NORMAL", "BACTERIAL", "VIRAL")
@@ -98,12 +100,16 @@ def loss_targets(targets: NDArray[np.float32], recipe: Recipe) -> NDArray[np.flo
 class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
     """Augmented batches of one epoch; batch ``b`` of epoch ``e`` is the same in every run of the same seed."""
 
-    def __init__(self, images: PixelSet, recipe: Recipe, *, seed: int, epoch: int) -> None:
-        """Take the images at the epoch's size."""
+    def __init__(
+        self, images: PixelSet, recipe: Recipe, *, seed: int, epoch: int, teachers: Teachers | None = None
+    ) -> None:
+        """Take the images at the epoch's size, and whoever teaches."""
         super().__init__(workers=1)
+        cv2.setNumThreads(1)  # the cores are the network's
         self._images, self._recipe, self._seed, self._epoch = images, recipe, seed, epoch
         self._order = np.random.default_rng([seed, epoch]).permutation(len(images.pixels))
         self._targets = loss_targets(images.targets, recipe)
+        self._teachers = teachers
         normal, pneumonia = class_weights(images.positive) if recipe.balanced else (1.0, 1.0)
         self._weights = np.where(images.positive, pneumonia, normal).astype(np.float32)
 
@@ -118,4 +124,8 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         for slot, image in enumerate(chosen):
             rng = np.random.default_rng([self._seed, self._epoch, int(image)])
             batch[slot, ..., 0] = augment(self._images.pixels[image], self._recipe.augmentation, rng)
-        return batch, self._targets[chosen], self._weights[chosen]
+        targets = self._targets[chosen]
+        if self._teachers:
+            share = self._recipe.teacher_share
+            targets = (1 - share) * targets + share * self._teachers.probabilities(batch)
+        return batch, targets, self._weights[chosen]

@@ -98,6 +98,8 @@ class Recipe:
         weights: what to start from, `fresh` or `imagenet`.
         starts_from: names of recipes that are trained first; this one goes on from their best weights, or, without
             stages of its own, joins them into one network.
+        teachers: names of recipes that are trained first too; their networks teach this one (distillation).
+        teacher_share: share of the target that is what the teachers say.
         augmentation: how training images are varied.
     """
 
@@ -115,6 +117,8 @@ class Recipe:
     balanced: bool = True
     weights: InitialWeights = InitialWeights.FRESH
     starts_from: tuple[str, ...] = ()
+    teachers: tuple[str, ...] = ()
+    teacher_share: float = 0.0
     augmentation: Augmentation = Augmentation()
 
     @property
@@ -185,10 +189,15 @@ def parse_recipe(text: str, origin: str) -> Recipe:
         "augmentation": augmentation,
         "weights": InitialWeights(weights),
         "starts_from": tuple(values.pop("starts_from", ())),
+        "teachers": tuple(values.pop("teachers", ())),
     }
     recipe = _build(Recipe, {**values, **nested}, origin)
     if (not stages and len(recipe.starts_from) < 2) or any(stage.epochs < 1 or stage.size < 32 for stage in stages):
         raise TrainingError(f"{origin}: needs stages of at least 1 epoch and 32 pixels")
+    if not 0 <= recipe.teacher_share <= 1 or bool(recipe.teachers) != bool(recipe.teacher_share):
+        raise TrainingError(f"{origin}: teachers need a teacher_share above 0 and up to 1, and it needs teachers")
+    if recipe.teachers and any(stage.size != 224 for stage in stages):
+        raise TrainingError(f"{origin}: teachers judge images of 224 pixels; stages of a taught network need that size")
     if recipe.classes not in (2, 3):
         raise TrainingError(f"{origin}: classes is {recipe.classes}, must be 2 or 3")
     return recipe

@@ -135,7 +135,8 @@ class RunFolder:
             recipe = dict(values["recipe"])
             stages = tuple(Stage(**stage) for stage in recipe.pop("stages"))
             augmentation = Augmentation(**recipe.pop("augmentation"))
-            recipe["starts_from"] = tuple(recipe.get("starts_from", ()))
+            for names in ("starts_from", "teachers"):
+                recipe[names] = tuple(recipe.get(names, ()))
             recipe["weights"] = InitialWeights(recipe.get("weights", InitialWeights.FRESH))
             return Recipe(**recipe, stages=stages, augmentation=augmentation), int(values["seed"]), values
         except (OSError, ValueError, KeyError, TypeError) as error:
