@@ -1,15 +1,16 @@
 """Random variation of training radiographs: geometry, then photometry, on ``uint8`` grey pixels.
 
-Everything is drawn from the generator that is passed in, so the same seed gives the same picture.
+Everything is drawn from the generator that is passed in, so the same seed gives the same picture. OpenCV does the
+heavy steps: it takes a fraction of Pillow's time, which training would otherwise wait for.
 """
 
 from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
 
 from pneumoscope.training.recipe import Augmentation
 
@@ -29,33 +30,45 @@ def augment(pixels: Pixels, settings: Augmentation, rng: np.random.Generator) ->
     Returns:
         ``uint8 [H, W]``, a new array.
     """
-    image = _warp(Image.fromarray(pixels), settings, rng)
+    varied = _warp(pixels, settings, rng)
     if rng.random() < settings.blur:
-        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.5)))
+        varied = _blurred(varied, rng.uniform(0.3, 1.5))
     elif settings.sharpen and rng.random() < settings.sharpen:
-        image = image.filter(ImageFilter.UnsharpMask(rng.uniform(0.7, 2.5), round(rng.uniform(30, 150)), 0))
-    varied = _photometry(np.asarray(image), settings, rng)
+        varied = _sharpened(varied, rng.uniform(0.7, 2.5), strength=rng.uniform(0.3, 1.5))
+    varied = _photometry(varied, settings, rng)
     _erase_corners(varied, settings, rng)
     _side_borders(varied, settings, rng)
     _frame(varied, settings, rng)
     return varied
 
 
-def _warp(image: Image.Image, settings: Augmentation, rng: np.random.Generator) -> Image.Image:
+def _blurred(pixels: Pixels, sigma: float) -> Pixels:
+    """Blurred by a Gaussian with this standard deviation in pixels."""
+    return np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma), np.uint8)
+
+
+def _sharpened(pixels: Pixels, sigma: float, strength: float) -> Pixels:
+    """An unsharp mask: so many times the difference from the blurred picture added."""
+    return np.asarray(cv2.addWeighted(pixels, 1 + strength, _blurred(pixels, sigma), -strength, 0), np.uint8)
+
+
+def _warp(pixels: Pixels, settings: Augmentation, rng: np.random.Generator) -> Pixels:
     """One affine resampling for rotation, zoom, aspect, flip and shift, about the centre."""
     angle = math.radians(settings.rotation) * rng.uniform(-1, 1)
     zoom = math.exp(settings.zoom * rng.uniform(-1, 1))
     aspect = math.exp(settings.aspect * rng.uniform(-1, 1) / 2)
     flip = -1.0 if rng.random() < settings.flip else 1.0
     shift_x, shift_y = settings.shift * rng.uniform(-1, 1, size=2)
-    width, height = image.size
-    # PIL wants the map from output to input pixels.
+    height, width = pixels.shape
+    # From output to input pixels, whose centres have whole coordinates.
     a, b = math.cos(angle) / (zoom * aspect) * flip, math.sin(angle) / (zoom * aspect)
     d, e = -math.sin(angle) * aspect / zoom * flip, math.cos(angle) * aspect / zoom
-    centre_x, centre_y = width / 2, height / 2
+    centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
     c = centre_x - a * centre_x - b * centre_y + shift_x * width
     f = centre_y - d * centre_x - e * centre_y + shift_y * height
-    return image.transform(image.size, Image.Transform.AFFINE, (a, b, c, d, e, f), Image.Resampling.BILINEAR)
+    back = np.array([[a, b, c], [d, e, f]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(pixels, back, (width, height), flags=flags), np.uint8)
 
 
 def _photometry(pixels: Pixels, settings: Augmentation, rng: np.random.Generator) -> Pixels:
@@ -67,12 +80,13 @@ def _photometry(pixels: Pixels, settings: Augmentation, rng: np.random.Generator
     if rng.random() < settings.invert:
         curve = 1 - curve
     table: Pixels = np.clip(curve * 255 + 0.5, 0, 255).astype(np.uint8)
-    varied = table[pixels]
+    varied = cv2.LUT(pixels, table)
     deviation = settings.noise * max(0.0, rng.uniform(-1, 1))
     if deviation > 0:
-        noise = rng.standard_normal(varied.shape, dtype=np.float32) * deviation
-        varied = np.clip(varied + noise + 0.5, 0, 255).astype(np.uint8)
-    return varied
+        cv2.setRNGSeed(int(rng.integers(2**31)))  # this thread's
+        noise = cv2.randn(np.empty(pixels.shape, np.int16), np.zeros(1), np.array([deviation]))
+        varied = cv2.add(varied, noise, dtype=cv2.CV_8U)
+    return np.asarray(varied, np.uint8)
 
 
 def _toned(curve: NDArray[np.float64], settings: Augmentation, rng: np.random.Generator) -> NDArray[np.float64]:
