@@ -217,7 +217,7 @@ def grey_and_chroma(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
     # Over three channels, pairs of maximum and minimum are many times as fast as a reduction along the axis.
     highest, lowest = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
     chroma = float((highest - lowest).mean())
-    return np.array(Image.fromarray(rgb).convert("L")), chroma
+    return np.asarray(Image.fromarray(rgb).convert("L")), chroma
 
 
 def _read_bytes(path: Path, name: str) -> bytes:
@@ -273,12 +273,12 @@ def _decode_with_pillow(
             raise RefusedInputError(f"{name}: {frames} frames or pages, one image needed; extract the one to judge")
         _draft(image, target)
         image.load()
-        upright = ImageOps.exif_transpose(image)
+        ImageOps.exif_transpose(image, in_place=True)
     except Image.DecompressionBombError:  # Pillow looks at a GIF's first frame before our own check can
         raise RefusedInputError(f"{name}: too large, at most {MAX_PIXELS // 10**6} megapixels are read") from None
     except _DAMAGED as error:
         raise UnreadableInputError(f"{name}: damaged or cut short {image_format.value} ({error})") from error
-    grey, chroma = _to_grey(upright, dict(getattr(image, "tag_v2", {})), name)
+    grey, chroma = _to_grey(image, dict(getattr(image, "tag_v2", {})), name)
     return GreyImage(grey, width, height, chroma, image_format, hashlib.sha256(data).hexdigest())
 
 
@@ -303,7 +303,7 @@ def _to_grey(image: Image.Image, tags: dict[int, Any], name: str) -> tuple[NDArr
     if image.has_transparency_data:
         image = _on_black(image)
     if image.mode in ("1", "L"):
-        return np.array(image.convert("L")), 0.0
+        return np.asarray(image if image.mode == "L" else image.convert("L")), 0.0
     return grey_and_chroma(np.asarray(image.convert("RGB")))
 
 
