@@ -131,7 +131,10 @@ def _on_gpu() -> bool:
         import torch
 
         return bool(torch.cuda.is_available())
-    return bool(keras.distribution.list_devices("gpu"))
+    try:
+        return bool(keras.distribution.list_devices("gpu"))
+    except RuntimeError:  # JAX, where it has no such devices
+        return False
 
 
 def _with_role(rows: Sequence[ManifestRow], role: Role) -> list[ManifestRow]:
@@ -270,6 +273,10 @@ def _one_epoch(
     progress = _Progress(f"Epoch {epoch + 1}/{recipe.epochs} at {size} px", len(batches))
     # Where the recipe keeps a moving average, `fit` ends by putting it in the weights' place (Keras' `use_ema`).
     loss = model.fit(batches, verbose=0, shuffle=False, callbacks=[progress]).history["loss"][-1]
+    if keras.backend.backend() == "jax":
+        # There the weights share their memory with the moving average, which the next prediction would give away.
+        for weight in model.trainable_weights:
+            weight.assign(keras.ops.copy(weight))
     _estimate_batch_statistics(model, batches, recipe.statistics_batches)
     scores: dict[str, float] = {}
     for role, images in (("grouped", sets.grouped), ("ordered", sets.ordered)):
