@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,18 @@ def test_int8_is_the_network_and_not_its_ends(float32: bytes, pixels: NDArray[np
     kinds = weight_kinds(int8)
     assert len(kinds) == sum(operation.kind in ("CONV_2D", "DEPTHWISE_CONV_2D") for operation in chosen)
     assert all(kind is np.int8 and scales > 1 for kind, scales in kinds)  # one scale a channel
+
+
+@pytest.mark.parametrize("name", ["lite0", "pair"])
+def test_int8_leaves_the_first_blocks_of_lite0_in_float(name: str) -> None:
+    network = build_network(name, classes=3, size=64)
+    named = keras.Model(network.input, network.output["logits"], name=name)
+    chosen = int8_operations(convert(named, Quantization.FLOAT32))
+    blocks = {int(found[1]) for o in chosen if (found := re.search(r"lite0\w*/block(\d+)_", o.tensor))}
+    assert blocks == set(range(3, 16))
+    assert not [o.tensor for o in chosen if "conv_stem" in o.tensor]
+    first = [o.tensor for o in chosen if re.search(r"pneumonet\w*/(stem|block0_a)_", o.tensor)]
+    assert len(first) == (3 if name == "pair" else 0)  # two convolutions and a pooling
 
 
 def weight_kinds(flatbuffer: bytes) -> list[tuple[Any, int]]:

@@ -25,6 +25,9 @@ from pneumoscope.runtime import SIGNATURE
 FLOAT_ENDS = ("grey_levels", "standardize", "classifier", "calibrated", "heatmap", "typicality")
 """Layers that stay in float, by name; ``export.graph`` and every network name them so."""
 
+FLOAT_STARTS = (r"lite0\w*/conv_stem", r"lite0\w*/block[0-2]_")
+"""EfficientNet-Lite0's first blocks stay in float too: most of its rounding error in a hundredth of its weights."""
+
 _WITH_WEIGHTS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 # Int8 only where all they take is int8 already: a constant added in float stays exact.
 _BETWEEN = frozenset({"ADD", "AVERAGE_POOL_2D", "MAX_POOL_2D", "RESHAPE"})
@@ -46,7 +49,8 @@ class Operation:
 def int8_operations(graph: bytes) -> tuple[Operation, ...]:
     """The operations of a float32 graph that int8 suits, in order.
 
-    Convolutions and dense layers outside :data:`FLOAT_ENDS`, and what merely passes their results on.
+    Convolutions and dense layers outside :data:`FLOAT_ENDS` and :data:`FLOAT_STARTS`, and what merely passes their
+    results on.
     """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -56,14 +60,14 @@ def int8_operations(graph: bytes) -> tuple[Operation, ...]:
         experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
     )
     tensors = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
-    ends = re.compile("|".join(FLOAT_ENDS))
+    in_float = re.compile("|".join((*FLOAT_ENDS, *FLOAT_STARTS)))
     chosen: list[Operation] = []
     int8: set[int] = set()
     for operation in interpreter._get_ops_details():
         kind, results = operation["op_name"], [int(index) for index in operation["outputs"]]
         name = tensors[results[0]]["name"]
         numbers = {int(i) for i in operation["inputs"] if i >= 0 and tensors[i]["dtype"] is np.float32}
-        if (kind in _WITH_WEIGHTS or (kind in _BETWEEN and numbers <= int8)) and not ends.search(name):
+        if (kind in _WITH_WEIGHTS or (kind in _BETWEEN and numbers <= int8)) and not in_float.search(name):
             chosen.append(Operation(kind, name))
             int8.update(results)
     return tuple(chosen)
