@@ -23,6 +23,7 @@ from pneumoscope.export.graph import Calibration, assemble
 from pneumoscope.export.int8 import FLOAT_ENDS, int8_operations, quantize
 from pneumoscope.export.keras_files import save_keras, save_saved_model
 from pneumoscope.export.litert import convert
+from pneumoscope.export.mediapipe import classifier_graph
 from pneumoscope.images import read_image
 from pneumoscope.preprocess import shrink
 from pneumoscope.runtime import LiteRTRuntime
@@ -147,6 +148,12 @@ def test_int8_is_the_network_and_not_its_ends(float32: bytes, pixels: NDArray[np
     kinds = weight_kinds(int8)
     assert len(kinds) == sum(operation.kind in ("CONV_2D", "DEPTHWISE_CONV_2D") for operation in chosen)
     assert all(kind is np.int8 and scales > 1 for kind, scales in kinds)  # one scale a channel
+
+
+def test_int8_is_the_same_network_in_the_form_for_mediapipe(graph: keras.Model, float32: bytes) -> None:
+    """Whose graph has "classifier" in its own name, as an end that stays in float has."""
+    chosen = [operation.kind for operation in int8_operations(convert(classifier_graph(graph), Quantization.FLOAT32))]
+    assert sorted(chosen) == sorted(operation.kind for operation in int8_operations(float32))
 
 
 @pytest.mark.parametrize("name", ["lite0", "pair"])

@@ -36,7 +36,7 @@ def export(run: Path, out: Path, form: str, quantization: str) -> None:
     """
     import os
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from pneumoscope.export.one_file import export_run
     from pneumoscope.training.runs import RunFolder
 

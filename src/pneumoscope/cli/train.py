@@ -63,7 +63,7 @@ def train(
     """
     import os
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from pneumoscope.training.chain import train_recipe
     from pneumoscope.training.recipe import load_recipe
     from pneumoscope.training.runs import RunFolder

@@ -60,7 +60,9 @@ def int8_operations(graph: bytes) -> tuple[Operation, ...]:
         experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
     )
     tensors = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
-    in_float = re.compile("|".join((*FLOAT_ENDS, *FLOAT_STARTS)))
+    # A layer is one part of the path, numbered by the converter: the graph itself may be called "pair-classifier".
+    ends = rf"(^|[/;])({'|'.join(FLOAT_ENDS)})(_\d+)?([/;]|$)"
+    in_float = re.compile("|".join((ends, *FLOAT_STARTS)))
     chosen: list[Operation] = []
     int8: set[int] = set()
     for operation in interpreter._get_ops_details():
