@@ -15,9 +15,10 @@ from pneumoscope.data.layout import find_images
 from pneumoscope.data.splits import ManifestRow, assign_roles
 from pneumoscope.errors import PneumoscopeError, TrainingError
 from pneumoscope.training import fit
+from pneumoscope.training.networks import build_network
 from pneumoscope.training.pipeline import PixelSet, TrainingBatches, class_weights, loss_targets
 from pneumoscope.training.recipe import load_recipe
-from pneumoscope.training.runs import RunFolder
+from pneumoscope.training.runs import EpochRecord, RunFolder
 from tiny_data import TINY, write_tiny_data
 
 pytestmark = pytest.mark.slow
@@ -108,6 +109,30 @@ def test_every_role_is_needed(rows: list[ManifestRow], tmp_path: Path) -> None:
     only_training = [row for row in rows if row.role.value == "train"]
     with pytest.raises(TrainingError, match="no image has the role"):
         fit.train(only_training, TINY, tmp_path / "run")
+
+
+def test_a_shortened_network_starts_from_the_whole_one(rows: list[ManifestRow], tmp_path: Path) -> None:
+    whole, short = load_recipe("lite0-robust"), load_recipe("lite0-short")
+    run = RunFolder(tmp_path / "whole")
+    fit.open_run(run, rows, whole, seed=0, resume=False)
+    build_network("lite0", classes=3).save(run.best)
+    run.write_log([EpochRecord(1, 224, 1.0, 1.0, 0.5, 1.0, 0.5, 1.0, 0.0, 0.1)])
+    model = fit._fresh_model(short, images=32)
+    head = [np.asarray(w) for w in model.get_layer("short_head").get_weights()]
+    fit._take_weights(model, run)
+    theirs = run.load_best()
+    shared = [
+        layer.name for layer in model.layers if layer.weights and layer.name.startswith(("conv_stem", "bn0", "block"))
+    ]
+    assert len(shared) == 2 + 4 + 10 * 6
+    for name in shared:
+        for ours, original in zip(
+            model.get_layer(name).get_weights(), theirs.get_layer(name).get_weights(), strict=True
+        ):
+            np.testing.assert_array_equal(ours, original)
+    np.testing.assert_array_equal(model.get_layer("short_head").get_weights()[0], head[0])
+    with pytest.raises(TrainingError, match="holds weights of lite0, not of pneumonet"):
+        fit._take_weights(fit._fresh_model(load_recipe("pneumonet-robust"), images=32), run)
 
 
 def test_log_is_plain_csv(unbroken: RunFolder) -> None:

@@ -92,7 +92,8 @@ def train(
         seed: of weights, order, augmentation and dropout.
         resume: go on after the last whole epoch of an interrupted run. Epochs are seeded one by one, so the
             result is that of an unbroken run.
-        initial: a finished run of the same network whose best weights to start from; fresh ones by default.
+        initial: a finished run of the same network, or of one that it is a part of, whose best weights to start
+            from; fresh ones by default.
         teachers: finished runs that teach, where the recipe gives them a share of the target.
 
     Raises:
@@ -216,12 +217,15 @@ def _fresh_model(recipe: Recipe, images: int) -> keras.Model:
 
 
 def _take_weights(model: keras.Model, initial: RunFolder) -> None:
+    """Take another run's weights by the layers' names; the head of a shortened network is its own and stays fresh."""
     best = initial.load_best()
-    if best.name != model.name:
+    if model.name not in (best.name, f"{best.name}-short"):
         raise TrainingError(f"{initial.path}: holds weights of {best.name}, not of {model.name}")
+    theirs = {layer.name: layer.get_weights() for layer in best.layers}
     for layer in model.layers:
-        if layer.weights:
-            layer.set_weights(best.get_layer(layer.name).get_weights())
+        weights = theirs.get(layer.name, [])
+        if best.name == model.name or [w.shape for w in weights] == [tuple(w.shape) for w in layer.weights]:
+            layer.set_weights(weights)
 
 
 def _resumed(run: RunFolder, records: list[EpochRecord]) -> keras.Model:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pneumoscope.errors import TrainingError
-from pneumoscope.training.networks.efficientnet_lite import build_lite0
+from pneumoscope.training.networks.efficientnet_lite import build_lite0, build_lite0_short
 from pneumoscope.training.networks.pair import build_pair
 from pneumoscope.training.networks.pneumonet import build_pneumonet
 from pneumoscope.training.networks.seed_cnn import build_seed_cnn
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 NETWORKS: dict[str, Callable[..., keras.Model]] = {
     "lite0": build_lite0,
+    "lite0-short": build_lite0_short,
     "pair": build_pair,
     "pneumonet": build_pneumonet,
     "seed-cnn": build_seed_cnn,
