@@ -59,6 +59,15 @@ def test_balanced_ignores_a_lone_spike() -> None:
     assert thresholds == pytest.approx([0.5, 0.5], abs=0.08)
 
 
+def test_a_threshold_keeps_away_from_scores() -> None:
+    """Three scores on the plateau, one of them right in its middle: the threshold goes to the wider gap beside it."""
+    labels = np.array([0] * 300 + [1, 0, 0] + [1] * 300)
+    scores = np.concatenate([np.full(300, 0.1), [0.2, 0.5, 0.55], np.full(300, 0.9)])
+    threshold = choose_operating_points(labels, scores)[OperatingPointName.BALANCED].threshold
+    assert 0.55 < threshold < 0.9
+    assert np.abs(scores - threshold).min() > 0.05
+
+
 def test_at_sensitivity_takes_the_lowest_score_that_is_needed() -> None:
     labels, scores = np.array([1, 0, 1, 0, 1]), np.array([0.9, 0.8, 0.7, 0.6, 0.5])
     point = at_sensitivity(labels, scores, 0.6)

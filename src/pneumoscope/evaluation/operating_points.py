@@ -76,9 +76,19 @@ class _Sweep:
         )
 
     def point(self, first: int, last: int) -> ChosenPoint:
-        """The threshold midway, on the logit scale, through the cuts ``first .. last``."""
+        """The threshold about midway, on the logit scale, through the cuts ``first .. last``.
+
+        It is the middle of the widest gap between scores in the middle half of that stretch: a threshold right beside
+        a score would have the image decided by rounding, in one form of a model so and in another otherwise.
+        """
         low, high = float(self.low[last]), float(self.high[first])
-        threshold = _sigmoid((_logit(low) + _logit(high)) / 2)
+        begin, end = _logit(low), _logit(high)
+        lows = np.array([_logit(edge) for edge in self.low[first : last + 1]])
+        highs = np.array([_logit(edge) for edge in self.high[first : last + 1]])
+        lows = np.maximum(lows, begin + (end - begin) / 4)
+        highs = np.minimum(highs, end - (end - begin) / 4)
+        widest = int(np.argmax(highs - lows))
+        threshold = _sigmoid((lows[widest] + highs[widest]) / 2)
         if not low < threshold <= high:  # scores closer to 0 or 1 than the logit is cut at
             threshold = high
         cut = int(np.flatnonzero((self.low < threshold) & (threshold <= self.high))[0])
@@ -95,10 +105,10 @@ def choose_operating_points(
     """Choose the three operating points from validation scores.
 
     ``balanced`` maximises Youden's J = sensitivity + specificity - 1 (Youden, Cancer 1950). J is a jagged
-    function of the threshold and its peak follows single images, so the threshold is the logit midpoint of the
-    stretch around the peak on which J stays within 0.005 of it. The other two are the midpoint between the last
-    image inside the wanted rate and the first outside; where ``balanced`` is beyond the wanted rate already, they
-    are ``balanced``, so that their names stay true.
+    function of the threshold and its peak follows single images, so the threshold is about the logit midpoint of the
+    stretch around the peak on which J stays within 0.005 of it: where the nearest images are farthest. The other two
+    are the midpoint between the last image inside the wanted rate and the first outside; where ``balanced`` is beyond
+    the wanted rate already, they are ``balanced``, so that their names stay true.
 
     Args:
         labels: ``int64 [N]``, both classes present.

@@ -281,7 +281,8 @@ def _one_epoch(
         # There the weights share their memory with the moving average, which the next prediction would give away.
         for weight in model.trainable_weights:
             weight.assign(keras.ops.copy(weight))
-    _estimate_batch_statistics(model, batches, recipe.statistics_batches)
+    untaught = TrainingBatches(sets.train.resized(size), recipe, seed=seed, epoch=epoch)
+    _estimate_batch_statistics(model, untaught, recipe.statistics_batches)
     scores: dict[str, float] = {}
     for role, images in (("grouped", sets.grouped), ("ordered", sets.ordered)):
         logit = pneumonia_logit(predict_logits(model, images.resized(size).pixels))

@@ -44,6 +44,5 @@ def embedding_of(*maps: Any) -> Any:
     Returns:
         ``[N, d]``, ``d`` the sum of the channels.
     """
-    return layers.Concatenate(name="embedding")(
-        [layers.GlobalAveragePooling2D(name=f"pooled_{depth}")(each) for depth, each in enumerate(maps)]
-    )
+    pooled = [layers.GlobalAveragePooling2D(name=f"pooled_{depth}")(each) for depth, each in enumerate(maps)]
+    return layers.Concatenate(name="embedding")(pooled) if len(pooled) > 1 else pooled[0]
