@@ -21,7 +21,12 @@ REPORTS = ROOT / "reports"
 BENCHMARKS = ROOT / "benchmarks" / "results"
 RECIPES = ROOT / "src" / "pneumoscope" / "training" / "recipes"
 # The run of a recipe has the recipe's name under reports/, but for these.
-_RUN_OF = {"pneumonet": "pneumonet-first", "pneumonet-robust": "pneumonet"}
+_RUN_OF = {
+    "pneumonet": "pneumonet-first",
+    "pneumonet-robust": "pneumonet",
+    "seed-cnn": "seed-cnn-first",
+    "seed-cnn-robust": "seed-cnn",
+}
 
 _METRICS = {
     "accuracy": "accuracy",

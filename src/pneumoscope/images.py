@@ -77,7 +77,7 @@ class GreyImage:
     """One decoded image.
 
     Attributes:
-        pixels: ``uint8 [H, W]``, 0 black to 255 white, upright. Smaller than ``height`` x ``width`` where a
+        pixels: ``uint8 [H, W]``, 0 black to 255 white, upright; not to be written to. Smaller than ``height`` x ``width`` where a
             large JPEG was decoded at reduced scale, and transposed where its EXIF orientation says so.
         width: columns as stored in the file.
         height: rows as stored in the file.

@@ -42,7 +42,7 @@ from pneumoscope.packaging import pack
 from pneumoscope.training.pipeline import SUBTYPES, PixelSet
 from pneumoscope.training.runs import RunFolder
 
-MODEL_VERSION = "1.2.0"
+MODEL_VERSION = "1.3.0"
 _DEFAULT_POINT = "balanced"
 # Rounding to 8 bits shifts the log odds; see ``export.correction``.
 _SHIFTED = (Quantization.DYNAMIC, Quantization.INT8)
