@@ -77,8 +77,9 @@ class GreyImage:
     """One decoded image.
 
     Attributes:
-        pixels: ``uint8 [H, W]``, 0 black to 255 white, upright; not to be written to. Smaller than ``height`` x ``width`` where a
-            large JPEG was decoded at reduced scale, and transposed where its EXIF orientation says so.
+        pixels: ``uint8 [H, W]``, 0 black to 255 white, upright; not to be written to. Smaller than ``height`` x
+            ``width`` where a large JPEG was decoded at reduced scale, and transposed where its EXIF orientation says
+            so.
         width: columns as stored in the file.
         height: rows as stored in the file.
         chroma: how colourful the source was: the mean of ``max(R, G, B) - min(R, G, B)`` in grey levels, 0
