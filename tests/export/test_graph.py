@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
@@ -23,8 +24,9 @@ from pneumoscope.export.graph import Calibration, assemble
 from pneumoscope.export.int8 import FLOAT_ENDS, int8_operations, quantize
 from pneumoscope.export.keras_files import save_keras, save_saved_model
 from pneumoscope.export.litert import convert
-from pneumoscope.export.mediapipe import classifier_graph
+from pneumoscope.export.mediapipe import classifier_graph, with_metadata
 from pneumoscope.images import read_image
+from pneumoscope.model import load_model
 from pneumoscope.preprocess import shrink
 from pneumoscope.runtime import LiteRTRuntime
 from pneumoscope.training.fit import pneumonia_logit
@@ -148,6 +150,18 @@ def test_int8_is_the_network_and_not_its_ends(float32: bytes, pixels: NDArray[np
     kinds = weight_kinds(int8)
     assert len(kinds) == sum(operation.kind in ("CONV_2D", "DEPTHWISE_CONV_2D") for operation in chosen)
     assert all(kind is np.int8 and scales > 1 for kind, scales in kinds)  # one scale a channel
+
+
+def test_int8_keeps_its_weights_inside_the_flatbuffer(float32: bytes, pixels: NDArray[np.uint8]) -> None:
+    """So that nothing is lost when it is written anew with metadata."""
+    int8 = quantize(float32, list(pixels[:2, ..., None]))
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(int8, 0))
+    assert not [buffer for buffer in model.buffers if buffer.offset or buffer.size]
+    sizes = [len(buffer.data) for buffer in model.buffers if buffer.data is not None]
+    assert sum(sizes) > 256 * 1024  # from there on the quantiser puts them elsewhere
+    before = LiteRTRuntime(int8).run(pixels[0])
+    after = LiteRTRuntime(with_metadata(int8, load_model().contract)).run(pixels[0])
+    assert after.probability == before.probability
 
 
 def test_int8_is_the_same_network_in_the_form_for_mediapipe(graph: keras.Model, float32: bytes) -> None:

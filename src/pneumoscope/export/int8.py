@@ -111,7 +111,22 @@ def _quantized(graph: bytes, operations: Iterable[Operation], inputs: Sequence[N
     name = _input_name(graph)
     ranges.calibrate({SIGNATURE: [{name: each} for each in inputs]}, recipe)
     maker = quantizer.Quantizer(bytearray(graph), recipe.get_quantization_recipe())
-    return bytes(maker.quantize(ranges.get_model_qsvs()).quantized_model)
+    return _self_contained(bytes(maker.quantize(ranges.get_model_qsvs()).quantized_model))
+
+
+def _self_contained(graph: bytes) -> bytes:
+    """The same graph with its weights inside the flatbuffer.
+
+    The quantiser puts those of all but small graphs behind it. Older runtimes do not look there, and what adds
+    metadata to the flatbuffer loses them.
+    """
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(graph)
+    for buffer in model.buffers:
+        if buffer.data is not None:  # an array is written in one go, bytes one by one
+            buffer.data = np.frombuffer(buffer.data, np.uint8)
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
 def _input_name(graph: bytes) -> str:
