@@ -19,11 +19,13 @@ from pneumoscope.images import read_image
 from pneumoscope.preprocess import shrink
 from pneumoscope.training.augmentation import augment
 from pneumoscope.training.distillation import Teachers
+from pneumoscope.training.mixing import Batch, mixed
 from pneumoscope.training.recipe import Recipe
 
 SUBTYPES = ("NORMAL", "BACTERIAL", "VIRAL")
 # A pneumonia whose name does not say its agent gets the training data's shares as its target.
 _UNKNOWN_AGENT = (0.0, 0.65, 0.35)
+_MIXING = 1  # sets the random numbers of a batch apart from those of an image
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,8 +126,10 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         for slot, image in enumerate(chosen):
             rng = np.random.default_rng([self._seed, self._epoch, int(image)])
             batch[slot, ..., 0] = augment(self._images.pixels[image], self._recipe.augmentation, rng)
-        targets = self._targets[chosen]
+        plain = Batch(batch, self._targets[chosen], self._weights[chosen])
+        made = mixed(plain, self._recipe, np.random.default_rng([self._seed, self._epoch, index, _MIXING]))
+        targets = made.targets
         if self._teachers:
             share = self._recipe.teacher_share
-            targets = (1 - share) * targets + share * self._teachers.probabilities(batch)
-        return batch, targets, self._weights[chosen]
+            targets = (1 - share) * targets + share * self._teachers.probabilities(made.pixels)
+        return made.pixels, targets, made.weights

@@ -100,6 +100,8 @@ class Recipe:
             stages of its own, joins them into one network.
         teachers: names of recipes that are trained first too; their networks teach this one (distillation).
         teacher_share: share of the target that is what the teachers say.
+        mixup: parameter of the Beta distribution that says how two images are averaged; 0 turns it off.
+        cutmix: the same for a rectangle of one pasted into the other. Where both are on, each batch draws one.
         augmentation: how training images are varied.
     """
 
@@ -119,6 +121,8 @@ class Recipe:
     starts_from: tuple[str, ...] = ()
     teachers: tuple[str, ...] = ()
     teacher_share: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
     augmentation: Augmentation = Augmentation()
 
     @property
@@ -198,6 +202,8 @@ def parse_recipe(text: str, origin: str) -> Recipe:
         raise TrainingError(f"{origin}: teachers need a teacher_share above 0 and up to 1, and it needs teachers")
     if recipe.teachers and any(stage.size != 224 for stage in stages):
         raise TrainingError(f"{origin}: teachers judge images of 224 pixels; stages of a taught network need that size")
+    if min(recipe.mixup, recipe.cutmix) < 0:
+        raise TrainingError(f"{origin}: mixup and cutmix must not be negative")
     if recipe.classes not in (2, 3):
         raise TrainingError(f"{origin}: classes is {recipe.classes}, must be 2 or 3")
     return recipe
