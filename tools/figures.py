@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import statistics
 import sys
 import tomllib
 from collections.abc import Callable
@@ -197,6 +198,32 @@ def shortcut_figures() -> str:
     return table(["number", "AUC for pneumonia", "what it is"], sorted(lines, key=lambda line: line[1], reverse=True))
 
 
+def ablation_figures() -> str:
+    """Short trainings that differ in one thing each; seeds and folds as mean and standard deviation."""
+    variants = read_json(REPORTS / "ablations.json")["variants"]
+    metrics = ("grouped_auc", "ordered_auc", "grouped_nll", "ordered_nll", "worst_nll")
+    repeated = {
+        "seeds": [v for v in variants if v["fold"] == 0 and not (v["changes"] or v["augmentation"])],
+        "folds": [v for v in variants if v["seed"] == 0 and not (v["changes"] or v["augmentation"])],
+    }
+    lines = []
+    for what, runs in repeated.items():
+        columns = ([run[metric] for run in runs] for metric in metrics)
+        cells = [f"{statistics.mean(column):.4f} (SD {statistics.stdev(column):.4f})" for column in columns]
+        lines.append([f"base, {len(runs)} {what}", *cells, ""])
+    lines += [[v["name"], *(f"{v[metric]:.4f}" for metric in metrics), v["worst_change"]] for v in variants]
+    header = [
+        "variant",
+        "AUC random",
+        "AUC ordered",
+        "NLL random",
+        "NLL ordered",
+        "NLL after the worst change",
+        "which",
+    ]
+    return table(header, lines)
+
+
 def robustness_figures() -> str:
     """Accuracy on the time-ordered slice after each change of the radiographs, model by model, and what it cost."""
     files = sorted(REPORTS.glob("*/ordered/shortcuts.json"))
@@ -237,6 +264,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "speed": speed_figures,
     "data": data_figures,
     "shortcuts": shortcut_figures,
+    "ablations": ablation_figures,
     "robustness": robustness_figures,
     "explanations": explanation_figures,
     "exports": lambda: table(*export_tables.size_and_speed(BENCHMARKS)),
