@@ -13,13 +13,15 @@ from pneumoscope.contract import OperatingPoint
 from pneumoscope.data.splits import Role
 from pneumoscope.evaluation.operating_points import choose_operating_points
 from pneumoscope.export.graph import Calibration
+from pneumoscope.training.augmentation import augment
 from pneumoscope.training.fit import full_network, pneumonia_logit
 from pneumoscope.training.pipeline import PixelSet, load_pixels
+from pneumoscope.training.recipe import Recipe
 from pneumoscope.training.runs import RunFolder
 from pneumoscope.training.typicality import TypicalityModel, fit_typicality
 
 # Radiographs that the Gaussian of typicality is fitted on: many times its components, and quick to embed.
-_TYPICAL_IMAGES = 2000
+_TYPICAL_IMAGES = 1500
 TYPICALITY_LIMIT = 0.5
 """``fit_typicality`` puts 0.5 where two in a thousand validation radiographs lie farther out."""
 
@@ -31,7 +33,7 @@ class Fitted:
     Attributes:
         network: from ``best.keras``, outputs ``logits``, ``maps``, ``embedding``.
         calibration: of its log odds, fitted on both validations together.
-        typicality: fitted on training images, scaled on validation images.
+        typicality: fitted on training images, plain and varied, scaled on validation images.
         operating_points: chosen on both validations together.
         validation: the images of each validation role.
         representative: training images ``uint8 [H, W]``, one a patient, for int8 ranges.
@@ -71,6 +73,24 @@ def embed(network: keras.Model, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.f
     return np.concatenate(logits), np.concatenate(embeddings)
 
 
+def with_variations(pixels: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.uint8]:
+    """The images, and each once more as training varied it: what the network has learned to overlook is typical.
+
+    Without them a black frame, as collimation leaves it, would look foreign.
+
+    Args:
+        pixels: ``uint8 [N, H, W]``.
+        recipe: whose augmentation varies them.
+
+    Returns:
+        ``uint8 [2 N, H, W]``, the same in every call.
+    """
+    varied = [
+        augment(image, recipe.augmentation, np.random.default_rng([0, index])) for index, image in enumerate(pixels)
+    ]
+    return np.concatenate([pixels, np.stack(varied)])
+
+
 def fit_run(run: RunFolder) -> Fitted:
     """Fit calibration, operating points and typicality of a run's best weights.
 
@@ -79,7 +99,8 @@ def fit_run(run: RunFolder) -> Fitted:
         DataError: its images are no longer there.
     """
     # The file's weights in the network as it is built today: what typicality is measured on is not trained.
-    network = full_network(run.load_best(), run.read_settings()[0])
+    recipe = run.read_settings()[0]
+    network = full_network(run.load_best(), recipe)
     rows = run.read_manifest()
     validation = {
         role: load_pixels([row for row in rows if row.role is role], what=f"{role} images")
@@ -99,7 +120,7 @@ def fit_run(run: RunFolder) -> Fitted:
     return Fitted(
         network=network,
         calibration=calibration,
-        typicality=fit_typicality(embed(network, typical.pixels)[1], held_out),
+        typicality=fit_typicality(embed(network, with_variations(typical.pixels, recipe))[1], held_out),
         operating_points={
             name.value: OperatingPoint(point.threshold, point.sensitivity, point.specificity)
             for name, point in points.items()

@@ -44,8 +44,8 @@ from pneumoscope.training.runs import RunFolder
 
 MODEL_VERSION = "1.3.0"
 _DEFAULT_POINT = "balanced"
-# Rounding to 8 bits shifts the log odds; see ``export.correction``.
-_SHIFTED = (Quantization.DYNAMIC, Quantization.INT8)
+# Rounding shifts the log odds; see ``export.correction``.
+_SHIFTED = (Quantization.FLOAT16, Quantization.DYNAMIC, Quantization.INT8)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,33 @@
+"""What typicality is fitted on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import phantom
+from pneumoscope.export.fitting import with_variations
+from pneumoscope.training.recipe import Augmentation, Recipe, Stage
+from pneumoscope.training.typicality import fit_typicality
+
+
+def summaries(
+    pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]],
+) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """Mean grey of an 8 x 8 layout: an embedding that sees frames."""
+    blocks = pixels.reshape(len(pixels), 8, 8, 8, 8).mean(axis=(2, 4)).reshape(len(pixels), -1)
+    return np.asarray(blocks, np.float32)
+
+
+def test_radiographs_with_a_black_frame_are_typical() -> None:
+    framed_too = Recipe("framed", "pneumonet", (Stage(1),), augmentation=Augmentation(frame=0.5))
+    chests = np.stack([phantom.chest_phantom(64, seed) for seed in range(200)])
+    both = with_variations(chests[:150], framed_too)
+    np.testing.assert_array_equal(both[:150], chests[:150])
+    np.testing.assert_array_equal(both, with_variations(chests[:150], framed_too))
+    frames = np.zeros((50, 64, 64), np.uint8)
+    frames[:, 4:-4, 4:-4] = chests[150:, 4:-4, 4:-4]
+    held_out = summaries(chests[150:])
+    plain = fit_typicality(summaries(chests[:150]), held_out).typicality(summaries(frames))
+    varied = fit_typicality(summaries(both), held_out).typicality(summaries(frames))
+    assert (plain < 0.5).mean() > 0.9
+    assert (varied < 0.5).mean() < 0.4
