@@ -208,6 +208,8 @@ def ablation_figures() -> str:
     }
     lines = []
     for what, runs in repeated.items():
+        if len(runs) < 2:
+            continue
         columns = ([run[metric] for run in runs] for metric in metrics)
         cells = [f"{statistics.mean(column):.4f} (SD {statistics.stdev(column):.4f})" for column in columns]
         lines.append([f"base, {len(runs)} {what}", *cells, ""])

@@ -25,8 +25,9 @@ from pneumoscope.runtime import SIGNATURE
 FLOAT_ENDS = ("grey_levels", "standardize", "classifier", "calibrated", "heatmap", "typicality")
 """Layers that stay in float, by name; ``export.graph`` and every network name them so."""
 
-FLOAT_STARTS = (r"lite0\w*/conv_stem", r"lite0\w*/block[0-2]_")
-"""EfficientNet-Lite0's first blocks stay in float too: most of its rounding error in a hundredth of its weights."""
+FLOAT_STARTS = (r"lite0\w*/conv_stem", r"lite0\w*/block[0-2]_", r"seed-cnn\w*/conv[01]_")
+"""The first layers of EfficientNet-Lite0 and of the brief's network stay in float too: most of the rounding error in a
+hundredth of the weights."""
 
 _WITH_WEIGHTS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 # Int8 only where all they take is int8 already: a constant added in float stays exact.
