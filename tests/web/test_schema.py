@@ -11,6 +11,8 @@ from flask_openapi3.openapi import OpenAPI
 from hypothesis import HealthCheck, given, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from pneumoscope.web.schemas import PredictQuery
+
 OPERATIONS = {
     ("POST", "/api/v1/predict"): 60,
     ("GET", "/api/v1/models"): 10,
@@ -24,6 +26,14 @@ OPERATIONS = {
 def test_no_operation_is_left_out(make_app: Callable[..., OpenAPI]) -> None:
     paths = make_app().api_doc["paths"]
     assert {(method.upper(), path) for path, entry in paths.items() for method in entry} == set(OPERATIONS)
+
+
+def test_the_kept_schema_is_pydantics_own() -> None:
+    own = super(PredictQuery, PredictQuery).model_json_schema()
+    PredictQuery.model_json_schema().clear()
+    assert PredictQuery.model_json_schema() == own
+    other = {"ref_template": "#/elsewhere/{model}", "mode": "serialization"}
+    assert PredictQuery.model_json_schema(**other) == super(PredictQuery, PredictQuery).model_json_schema(**other)
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
