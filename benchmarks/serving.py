@@ -12,9 +12,7 @@ radiographs, the first three in turn and their medians taken:
   ``served`` at least 8 times this). Its network is untrained, which changes no speed;
 - ``latency``: p50 and p99 at 80 % of ``served``, with requests due at even intervals (goal: p99 at most 3 times p50)
   and with requests due at random, as from many people who know nothing of each other. A late answer does not hold
-  back later requests;
-- ``memory``: the resident memory of the server with the built-in model at the start and after 1,000, 10,000 and
-  20,000 requests (goal: flat), with the small images of the validation split.
+  back later requests.
 
 ``--trial`` does a twentieth of it and writes nothing. Needs the ``web`` and ``train`` extras, and Linux.
 """
@@ -45,9 +43,8 @@ from pneumoscope.model import load_model
 
 CLIENTS, WORKERS, ROUNDS, LOAD = 4, 2, 3, 0.8
 REQUESTS, KERAS_REQUESTS, LATENCY_REQUESTS = 1000, 100, 2000
-MEMORY_AT = (1000, 10_000, 20_000)
 FAST = Path(__file__).resolve().parents[1] / "models" / "lite0-short.tflite"
-SHARE_GOAL, KERAS_GOAL, TAIL_GOAL, GROWTH_GOAL = 0.85, 8, 3, 0.05
+SHARE_GOAL, KERAS_GOAL, TAIL_GOAL = 0.85, 8, 3
 
 SERVE = "from pneumoscope.cli.main import main; main()"
 KERAS = """
@@ -145,12 +142,6 @@ def latency(send: Send, images: Sequence[bytes], gaps: Sequence[float]) -> dict[
     return {"p50_ms": float(p50), "p99_ms": float(p99), "p99_by_p50": float(p99 / p50)}
 
 
-def resident_mb(pid: int) -> float:
-    """Resident memory of a process (Linux), megabytes of 2**20 bytes."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
 def measure_rates(file: Path | None, images: Sequence[bytes], scale: float) -> dict[str, Any]:
     """Loop, server and the seed's way in turn; then the latency at 80 % of the server's rate.
 
@@ -188,18 +179,6 @@ def measure_rates(file: Path | None, images: Sequence[bytes], scale: float) -> d
     }
 
 
-def measure_memory(images: Sequence[bytes], scale: float) -> dict[str, float]:
-    """Resident megabytes of a fresh server, by the number of requests that it has answered."""
-    with our_server() as (send, pid):
-        memory, done = {"0": resident_mb(pid)}, 0
-        for goal in (int(at * scale) for at in MEMORY_AT):
-            with ThreadPoolExecutor(CLIENTS) as pool:
-                list(pool.map(send, (images[i % len(images)] for i in range(goal - done))))
-            done = goal
-            memory[str(goal)] = resident_mb(pid)
-    return memory
-
-
 def headlines(rates: dict[str, Any]) -> list[tuple[str, str, str]]:
     """What README shows of one model: (what, measured, goal)."""
     name = f"`{rates['model']['name']}`"
@@ -234,20 +213,9 @@ def main() -> None:
     scale = 0.05 if parser.parse_args().trial else 1.0
     data = Path(os.environ["PNEUMOSCOPE_DATA"])
     native = [path.read_bytes() for path in sorted((data / "native").rglob("*.jpeg"))]
-    small = [path.read_bytes() for path in sorted((data / "chest_xray_224" / "val").rglob("*.jpeg"))]
     figures: dict[str, Any] = {"images": len(native), "workers": WORKERS, "clients": CLIENTS}
     figures["models"] = models = [measure_rates(file, native, scale) for file in (None, FAST)]
-    figures["memory_mb"] = memory = measure_memory(small, scale)
-    settled, last = list(memory.values())[1], list(memory.values())[-1]
-    figures["memory_growth"] = growth = last / settled - 1
     headline = [line for rates in models for line in headlines(rates)]
-    headline.append(
-        (
-            f"server's memory from {MEMORY_AT[0]:,} to {MEMORY_AT[-1]:,} requests",
-            f"{growth:+.1%} of {settled:.0f} MB",
-            f"at most {GROWTH_GOAL:+.0%}",
-        )
-    )
     if scale < 1:
         print(json.dumps(figures, indent=2), *headline, sep="\n")
     else:
