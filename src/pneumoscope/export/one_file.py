@@ -44,8 +44,6 @@ from pneumoscope.training.runs import RunFolder
 
 MODEL_VERSION = "1.3.0"
 _DEFAULT_POINT = "balanced"
-# Rounding shifts the log odds; see ``export.correction``.
-_SHIFTED = (Quantization.FLOAT16, Quantization.DYNAMIC, Quantization.INT8)
 
 
 @dataclass(frozen=True)
@@ -114,8 +112,8 @@ class _Export:
         self._float32: dict[Form, bytes] = {}
 
     def graph_for(self, quantization: Quantization) -> keras.Model:
-        """The complete graph whose ends take back what this quantisation shifts."""
-        if quantization not in _SHIFTED:
+        """The complete graph whose ends take back what this quantisation shifts; see ``export.correction``."""
+        if quantization is Quantization.FLOAT32:
             return self._graph
         fitted = self._fitted
         first = convert(self._graph, quantization, self._representative(Form.LITERT))

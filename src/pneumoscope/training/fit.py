@@ -273,7 +273,8 @@ def _one_epoch(
         # that a resumed run traces for one.
         model.make_train_function(force=True)
         model.make_predict_function(force=True)
-    batches = TrainingBatches(sets.train.resized(size), recipe, seed=seed, epoch=epoch, teachers=teachers)
+    train_images = sets.train.resized(size)
+    batches = TrainingBatches(train_images, recipe, seed=seed, epoch=epoch, teachers=teachers)
     progress = _Progress(f"Epoch {epoch + 1}/{recipe.epochs} at {size} px", len(batches))
     # Where the recipe keeps a moving average, `fit` ends by putting it in the weights' place (Keras' `use_ema`).
     loss = model.fit(batches, verbose=0, shuffle=False, callbacks=[progress]).history["loss"][-1]
@@ -281,7 +282,7 @@ def _one_epoch(
         # There the weights share their memory with the moving average, which the next prediction would give away.
         for weight in model.trainable_weights:
             weight.assign(keras.ops.copy(weight))
-    untaught = TrainingBatches(sets.train.resized(size), recipe, seed=seed, epoch=epoch)
+    untaught = TrainingBatches(train_images, recipe, seed=seed, epoch=epoch)
     _estimate_batch_statistics(model, untaught, recipe.statistics_batches)
     scores: dict[str, float] = {}
     for role, images in (("grouped", sets.grouped), ("ordered", sets.ordered)):

@@ -96,8 +96,8 @@ def build_lite0(*, classes: int, size: int | None) -> keras.Model:
 def build_lite0_short(*, classes: int, size: int | None) -> keras.Model:
     """Build EfficientNet-Lite0 up to its 14 x 14 maps, with a narrow head of its own; see ``build_network``.
 
-    0.76 million parameters. The stages left out hold most of the weights and a third of the time, and what they see
-    is too coarse for a heatmap.
+    0.76 million parameters. The stages left out hold most of the weights, and their maps are too coarse for a
+    heatmap.
     """
     inputs = layers.Input((size, size, 1), name="pixels")
     middle = _stages(ImageStandardization(name="standardize")(inputs), EMBEDDED_STAGE + 1)[-1]
