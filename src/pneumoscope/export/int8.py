@@ -25,7 +25,7 @@ from pneumoscope.runtime import SIGNATURE
 FLOAT_ENDS = ("grey_levels", "standardize", "classifier", "calibrated", "heatmap", "typicality")
 """Layers that stay in float, by name; ``export.graph`` and every network name them so."""
 
-FLOAT_STARTS = (r"lite0\w*/conv_stem", r"lite0\w*/block[0-2]_", r"seed-cnn\w*/conv[01]_")
+FLOAT_STARTS = (r"lite0[\w-]*/conv_stem", r"lite0[\w-]*/block[0-2]_", r"seed-cnn\w*/conv[01]_")
 """The first layers of EfficientNet-Lite0 and of the brief's network stay in float too: most of the rounding error in a
 hundredth of the weights."""
 
@@ -47,11 +47,11 @@ class Operation:
     tensor: str
 
 
-def int8_operations(graph: bytes) -> tuple[Operation, ...]:
+def int8_operations(graph: bytes, float_starts: Sequence[str] = FLOAT_STARTS) -> tuple[Operation, ...]:
     """The operations of a float32 graph that int8 suits, in order.
 
-    Convolutions and dense layers outside :data:`FLOAT_ENDS` and :data:`FLOAT_STARTS`, and what merely passes their
-    results on.
+    Convolutions and dense layers outside :data:`FLOAT_ENDS` and of no name that ``float_starts`` match, and what merely
+    passes their results on.
     """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -63,7 +63,7 @@ def int8_operations(graph: bytes) -> tuple[Operation, ...]:
     tensors = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
     # A layer is one part of the path, numbered by the converter: the graph itself may be called "pair-classifier".
     ends = rf"(^|[/;])({'|'.join(FLOAT_ENDS)})(_\d+)?([/;]|$)"
-    in_float = re.compile("|".join((ends, *FLOAT_STARTS)))
+    in_float = re.compile("|".join((ends, *float_starts)))
     chosen: list[Operation] = []
     int8: set[int] = set()
     for operation in interpreter._get_ops_details():
@@ -76,19 +76,22 @@ def int8_operations(graph: bytes) -> tuple[Operation, ...]:
     return tuple(chosen)
 
 
-def quantize(graph: bytes, representative: Sequence[NDArray[np.uint8]]) -> bytes:
+def quantize(
+    graph: bytes, representative: Sequence[NDArray[np.uint8]], *, float_starts: Sequence[str] = FLOAT_STARTS
+) -> bytes:
     """Quantise the network inside a float32 graph.
 
     Args:
         graph: float32 LiteRT flatbuffer of a complete graph.
         representative: training images ``uint8 [H, W, C]``; their smallest and largest activations set the ranges.
+        float_starts: patterns of the first layers that stay in float.
 
     Raises:
         ExportError: no representative images, or nothing in the graph that int8 suits.
     """
     if len(representative) == 0:
         raise ExportError("int8: needs representative images of the training data")
-    operations = int8_operations(graph)
+    operations = int8_operations(graph, float_starts)
     if not operations:
         raise ExportError("int8: the graph has no convolution or dense layer outside its float ends")
     with _quietly():
