@@ -3,7 +3,8 @@
     PNEUMOSCOPE_DATA=DATA python benchmarks/serving.py [--trial]
 
 Measured for the built-in model and for the fast one, ``models/lite0-short.tflite``, each with the same native-size
-radiographs, the first three in turn and their medians taken:
+radiographs in one order drawn at random (the folders hold first the normal ones, which are larger and take
+twice as long), the first three in turn and their medians taken:
 
 - ``loop``: images a second of the model called in a loop on two threads, no server;
 - ``served``: requests a second of ``pneumoscope serve`` with two workers, asked by four clients (goal: 85 % of
@@ -213,6 +214,7 @@ def main() -> None:
     scale = 0.05 if parser.parse_args().trial else 1.0
     data = Path(os.environ["PNEUMOSCOPE_DATA"])
     native = [path.read_bytes() for path in sorted((data / "native").rglob("*.jpeg"))]
+    np.random.default_rng(0).shuffle(native)
     figures: dict[str, Any] = {"images": len(native), "workers": WORKERS, "clients": CLIENTS}
     figures["models"] = models = [measure_rates(file, native, scale) for file in (None, FAST)]
     headline = [line for rates in models for line in headlines(rates)]
