@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -19,9 +19,9 @@ import phantom
 from pneumoscope.contract import Quantization
 from pneumoscope.errors import ExportError, PneumoscopeError
 from pneumoscope.export.correction import measure_shift, taken_back
+from pneumoscope.export.eight_bit import FLOAT_ENDS, int8_operations, quantize, quantize_weights
 from pneumoscope.export.fitting import embed, fit_calibration
 from pneumoscope.export.graph import Calibration, assemble
-from pneumoscope.export.int8 import FLOAT_ENDS, int8_operations, quantize
 from pneumoscope.export.keras_files import save_keras, save_saved_model
 from pneumoscope.export.litert import convert
 from pneumoscope.export.mediapipe import classifier_graph, with_metadata
@@ -39,6 +39,7 @@ pytestmark = pytest.mark.slow
 SHIPPED = ("pneumonet", "seed-cnn")
 TWO_CLASSES = ("seed-cnn",)
 FLOAT32 = Quantization.FLOAT32
+KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
 @pytest.fixture(scope="module")
@@ -148,9 +149,23 @@ def test_int8_is_the_network_and_not_its_ends(float32: bytes, pixels: NDArray[np
     int8 = quantize(float32, list(pixels[..., None]))
     assert len(int8) <= 0.3 * len(float32)
     assert int8 == quantize(float32, list(pixels[..., None]))
-    scales = [count for kind, count in weight_kinds(int8) if kind is np.int8]
-    assert len(scales) == sum(operation.kind in ("CONV_2D", "DEPTHWISE_CONV_2D") for operation in chosen)
-    assert all(count > 1 for count in scales)  # one a channel
+    eight_bit = [weights for weights in weights_in(int8) if weights.dtype is np.int8]
+    assert len(eight_bit) == sum(operation.kind in KINDS for operation in chosen)
+    assert all(weights.scales > 1 for weights in eight_bit)  # one a channel
+
+
+@pytest.mark.parametrize("name", ["pneumonet", "lite0-short"])
+def test_the_dynamic_form_has_int8_weights_where_int8_does_but_for_depthwise_convolutions(name: str) -> None:
+    network = build_network(name, classes=3, size=64)
+    float32 = convert(keras.Model(network.input, network.output["logits"], name=name), FLOAT32)
+    dynamic = quantize_weights(float32)
+    assert dynamic == quantize_weights(float32)
+    expected = {o.tensor for o in int8_operations(float32) if o.kind in ("CONV_2D", "FULLY_CONNECTED")}
+    eight_bit = [weights for weights in weights_in(dynamic) if weights.dtype is np.int8]
+    assert {weights.tensor for weights in eight_bit} == expected
+    assert all(weights.scales > 1 for weights in eight_bit)
+    depthwise = {weights.dtype for weights in weights_in(dynamic) if weights.kind == "DEPTHWISE_CONV_2D"}
+    assert depthwise == ({np.float32} if name == "lite0-short" else set())
 
 
 def test_int8_keeps_its_weights_inside_the_flatbuffer(float32: bytes, pixels: NDArray[np.uint8]) -> None:
@@ -190,15 +205,28 @@ def test_int8_leaves_the_first_convolutions_of_the_briefs_network_in_float() -> 
     assert layers == ["conv2", "hidden"]
 
 
-def weight_kinds(flatbuffer: bytes) -> list[tuple[Any, int]]:
-    """Type and number of scales of the weights of every convolution."""
+class Weights(NamedTuple):
+    """Those of a convolution or dense layer in a flatbuffer."""
+
+    kind: str
+    tensor: str
+    dtype: Any
+    scales: int
+
+
+def weights_in(flatbuffer: bytes) -> list[Weights]:
     interpreter = Interpreter(
         model_content=flatbuffer,
         experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
     )
     tensors = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
-    weights = [tensors[o["inputs"][1]] for o in interpreter._get_ops_details() if "CONV_2D" in o["op_name"]]
-    return [(tensor["dtype"], len(tensor["quantization_parameters"]["scales"])) for tensor in weights]
+    found = []
+    for operation in interpreter._get_ops_details():
+        if operation["op_name"] in KINDS:
+            weights, result = tensors[operation["inputs"][1]], tensors[operation["outputs"][0]]
+            scales = len(weights["quantization_parameters"]["scales"])
+            found.append(Weights(operation["op_name"], result["name"], weights["dtype"], scales))
+    return found
 
 
 def test_int8_needs_representative_images(float32: bytes) -> None:

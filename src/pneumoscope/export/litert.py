@@ -1,11 +1,10 @@
-"""Keras graph to LiteRT flatbuffer, by TensorFlow's converter; int8 by ``export.int8`` on top of it."""
+"""Keras graph to LiteRT flatbuffer, by TensorFlow's converter; 8 bits by ``export.eight_bit`` on top of it."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import keras
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from pneumoscope.contract import Quantization
 from pneumoscope.errors import ExportError
-from pneumoscope.export.int8 import quantize
+from pneumoscope.export.eight_bit import quantize, quantize_weights
 
 
 def convert(graph: keras.Model, quantization: Quantization, representative: Sequence[NDArray[np.uint8]] = ()) -> bytes:
@@ -36,12 +35,16 @@ def convert(graph: keras.Model, quantization: Quantization, representative: Sequ
     # The name is part of the file; Keras' own counts what was built before.
     single = keras.Model(pixels, graph(pixels), name="one_image")
     converter = tf.lite.TFLiteConverter.from_keras_model(single)
-    _SETTINGS[quantization](converter, tf)
+    if quantization is Quantization.FLOAT16:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
     with warnings.catch_warnings(), _quiet():
         # The converter warns of its own internals.
         warnings.simplefilter("ignore")
         flatbuffer: bytes = converter.convert()
-    return quantize(flatbuffer, representative) if quantization is Quantization.INT8 else flatbuffer
+    if quantization is Quantization.INT8:
+        return quantize(flatbuffer, representative)
+    return quantize_weights(flatbuffer) if quantization is Quantization.DYNAMIC else flatbuffer
 
 
 @contextmanager
@@ -54,24 +57,3 @@ def _quiet() -> Iterator[None]:
     finally:
         if interactive:
             keras.config.enable_interactive_logging()
-
-
-def _float32(converter: Any, tf: Any) -> None:
-    """The converter's own default."""
-
-
-def _float16(converter: Any, tf: Any) -> None:
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.target_spec.supported_types = [tf.float16]
-
-
-def _dynamic(converter: Any, tf: Any) -> None:
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-
-
-_SETTINGS: dict[Quantization, Callable[[Any, Any], None]] = {
-    Quantization.FLOAT32: _float32,
-    Quantization.FLOAT16: _float16,
-    Quantization.DYNAMIC: _dynamic,
-    Quantization.INT8: _float32,
-}

@@ -1,9 +1,10 @@
-"""int8 where it holds: the network computes in 8 bits, the ends of the graph stay in float.
+"""8 bits where they hold: the network computes in int8, the ends of the graph stay in float.
 
 Standardisation (mean and variance over the whole image) and the ends (calibration, heatmap, typicality: squares,
 logarithms and products of small numbers) do not survive 8 bits; they are a thousandth of the operations. So the
 float32 graph is quantised operation by operation with ``ai-edge-quantizer``: weights symmetric per channel,
-activations per tensor, with ranges from training images.
+activations per tensor. Their ranges come from training images in the int8 form, from each image itself in the dynamic
+one.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import contextlib
 import io
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pneumoscope.contract import Quantization
 from pneumoscope.errors import ExportError
 from pneumoscope.runtime import SIGNATURE
 
@@ -29,7 +31,10 @@ FLOAT_STARTS = (r"lite0[\w-]*/conv_stem", r"lite0[\w-]*/block[0-2]_", r"seed-cnn
 """The first layers of EfficientNet-Lite0 and of the brief's network stay in float too: most of the rounding error in a
 hundredth of the weights."""
 
-_WITH_WEIGHTS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
+# Depthwise convolutions are not among them: XNNPACK has none that quantises activations on the way, and they hold few
+# weights.
+_DYNAMIC = frozenset({"CONV_2D", "FULLY_CONNECTED"})
+_WITH_WEIGHTS = _DYNAMIC | {"DEPTHWISE_CONV_2D"}
 # Int8 only where all they take is int8 already: a constant added in float stays exact.
 _BETWEEN = frozenset({"ADD", "AVERAGE_POOL_2D", "MAX_POOL_2D", "RESHAPE"})
 
@@ -79,7 +84,7 @@ def int8_operations(graph: bytes, float_starts: Sequence[str] = FLOAT_STARTS) ->
 def quantize(
     graph: bytes, representative: Sequence[NDArray[np.uint8]], *, float_starts: Sequence[str] = FLOAT_STARTS
 ) -> bytes:
-    """Quantise the network inside a float32 graph.
+    """Quantise weights and activations of the network inside a float32 graph.
 
     Args:
         graph: float32 LiteRT flatbuffer of a complete graph.
@@ -89,33 +94,56 @@ def quantize(
     Raises:
         ExportError: no representative images, or nothing in the graph that int8 suits.
     """
-    if len(representative) == 0:
-        raise ExportError("int8: needs representative images of the training data")
-    operations = int8_operations(graph, float_starts)
-    if not operations:
-        raise ExportError("int8: the graph has no convolution or dense layer outside its float ends")
-    with _quietly():
-        return _quantized(graph, operations, [pixels[None] for pixels in representative])
-
-
-def _quantized(graph: bytes, operations: Iterable[Operation], inputs: Sequence[NDArray[np.uint8]]) -> bytes:
-    from ai_edge_quantizer import calibrator, qtyping, quantizer, recipe_manager
+    from ai_edge_quantizer import calibrator
     from ai_edge_quantizer.utils import qsv_utils
 
+    if len(representative) == 0:
+        raise ExportError("int8: needs representative images of the training data")
+    name = _input_name(graph)
+    with _quietly():
+        recipe = _recipe(int8_operations(graph, float_starts), Quantization.INT8)
+        # The default, a moving average, would clip what a tenth of the radiographs reach.
+        ranges = calibrator.Calibrator(bytearray(graph), num_threads=1, qsv_update_func=qsv_utils.min_max_update)
+        ranges.calibrate({SIGNATURE: [{name: pixels[None]} for pixels in representative]}, recipe)
+        return _quantized(graph, recipe, ranges.get_model_qsvs())
+
+
+def quantize_weights(graph: bytes, *, float_starts: Sequence[str] = FLOAT_STARTS) -> bytes:
+    """Quantise the network inside a float32 graph, activations by each image's own range while it runs.
+
+    Args:
+        graph: float32 LiteRT flatbuffer of a complete graph.
+        float_starts: patterns of the first layers that stay in float.
+
+    Raises:
+        ExportError: nothing in the graph that int8 suits.
+    """
+    operations = [each for each in int8_operations(graph, float_starts) if each.kind in _DYNAMIC]
+    with _quietly():
+        return _quantized(graph, _recipe(operations, Quantization.DYNAMIC))
+
+
+def _recipe(operations: Sequence[Operation], quantization: Quantization) -> Any:
+    """The quantiser's ``RecipeManager`` for these operations."""
+    from ai_edge_quantizer import qtyping, recipe_manager
+
+    if not operations:
+        raise ExportError(f"{quantization}: the graph has no convolution or dense layer outside its float ends")
     recipe = recipe_manager.RecipeManager()
     for operation in operations:
-        recipe.add_static_config(
-            regex=f"^{re.escape(operation.tensor)};?$",
-            operation_name=qtyping.TFLOperationName(operation.kind),
-            activation_num_bits=8,
-            weight_num_bits=8,
-        )
-    # The default, a moving average, would clip what a tenth of the radiographs reach.
-    ranges = calibrator.Calibrator(bytearray(graph), num_threads=1, qsv_update_func=qsv_utils.min_max_update)
-    name = _input_name(graph)
-    ranges.calibrate({SIGNATURE: [{name: each} for each in inputs]}, recipe)
+        kind, pattern = qtyping.TFLOperationName(operation.kind), f"^{re.escape(operation.tensor)};?$"
+        if quantization is Quantization.INT8:
+            recipe.add_static_config(pattern, kind, activation_num_bits=8, weight_num_bits=8)
+        else:
+            recipe.add_dynamic_config(pattern, kind, num_bits=8)
+    return recipe
+
+
+def _quantized(graph: bytes, recipe: Any, ranges: Any = None) -> bytes:
+    from ai_edge_quantizer import quantizer
+
     maker = quantizer.Quantizer(bytearray(graph), recipe.get_quantization_recipe())
-    return _self_contained(bytes(maker.quantize(ranges.get_model_qsvs()).quantized_model))
+    return _self_contained(bytes(maker.quantize(ranges).quantized_model))
 
 
 def _self_contained(graph: bytes) -> bytes:
