@@ -43,8 +43,8 @@ def operations(benchmarks: Path) -> Table:
 def parity(reports: Path) -> Table:
     """Every exported form against Keras on the same validation radiographs."""
     header = [
-        "form", "largest difference of P", "flips at", "refusals that change", "change of AUC (95 %)",
-        "median heatmap correlation", "limits",
+        "form", "share of float32's bytes", "largest difference of P", "flips at", "refusals that change",
+        "change of AUC (95 %)", "median heatmap correlation", "limits",
     ]  # fmt: skip
     lines: list[list[str]] = []
     for record in _read(reports.glob("*/parity.json")):
@@ -55,6 +55,7 @@ def parity(reports: Path) -> Table:
             lines.append(
                 [
                     f"`{record['model']['name']}`, {kind}, n = {export['n']}",
+                    f"{export['share_of_float32']:.0%}",
                     f"{export['largest_difference']:.2g}",
                     ", ".join(f"{name} {change['count']}" for name, change in export["flips"].items()),
                     str(export["refusals"]["count"]),

@@ -40,7 +40,6 @@ def measured(
     probability: dict[int, float] | None = None,
     typicality: dict[int, float] | None = None,
     heatmap: np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None = HEATMAPS,
-    size: int = 250,
 ) -> Parity:
     """Parity of the reference with single values replaced."""
     changed, typical = REFERENCE.probability.copy(), REFERENCE.typicality.copy()
@@ -49,7 +48,7 @@ def measured(
     for index, value in (typicality or {}).items():
         typical[index] = value
     judged = Judgements(changed, heatmap, typical)
-    exported = ExportedForm("litert", kind, size, 1000)
+    exported = ExportedForm("litert", kind, 250, 1000)
     return measure_parity(exported, judged, REFERENCE, IMAGES, Thresholds(POINTS, "low", 0.5), draws=100)
 
 
@@ -77,7 +76,6 @@ def test_flips_are_counted_at_each_operating_point_with_their_interval() -> None
 def test_every_limit_can_break() -> None:
     assert "largest probability difference" in measured(Quantization.FLOAT32, probability={0: 0.85}).broken[0]
     assert "5 of 400 refusals change, at most 4" in measured(typicality=dict.fromkeys(range(1, 6), 0.4)).broken
-    assert "30.1% of the float32 graph's size, at most 30%" in measured(size=301).broken
     worse = measured(probability=dict.fromkeys(range(0, 40, 2), 0.05))
     assert any(message.startswith("AUC falls by") for message in worse.broken)
     assert worse.metrics["auc"].ci95_bootstrap is not None
@@ -94,7 +92,6 @@ def test_the_limits_are_those_promised() -> None:
         assert LIMITS[kind].flips <= 1 / 200
         assert LIMITS[kind].auc_loss <= 0.001
         assert LIMITS[kind].heatmap_correlation >= 0.98
-    assert LIMITS[Quantization.INT8].size <= 0.3
 
 
 def test_a_form_without_heatmap_is_measured_without() -> None:
