@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 from typing import Any, Final, Literal
 
@@ -27,13 +26,13 @@ class PredictQuery(BaseModel):
 
     @classmethod
     def model_json_schema(cls, *args: Any, **options: Any) -> dict[str, Any]:
-        """Pydantic's, made once: flask-openapi3 asks for it at every request, and making it takes milliseconds."""
-        return copy.deepcopy(_schema_of_query(args, tuple(sorted(options.items()))))
+        """Pydantic's; as it is asked for at every request, without arguments, it is made once and only to be read."""
+        return super().model_json_schema(*args, **options) if args or options else dict(_schema_of_query())
 
 
 @functools.cache
-def _schema_of_query(arguments: tuple[Any, ...], options: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
-    return super(PredictQuery, PredictQuery).model_json_schema(*arguments, **dict(options))
+def _schema_of_query() -> dict[str, Any]:
+    return super(PredictQuery, PredictQuery).model_json_schema()
 
 
 class ModelName(BaseModel):
