@@ -5,8 +5,9 @@
     python benchmarks/export.py EXPORTED [--builtin]
 
 EXPORTED holds NAME.keras and NAME-QUANTIZATION.tflite. All engines take turns in one process, one image at a time, so
-that all meet the same machine; peak memory is that of a process of its own. --builtin says that NAME is the built-in
-model, whose goals the headline then shows.
+that all meet the same machine; in a pause before each, the threads of the engine before come to rest, and an image
+that is not timed warms the next one up. Peak memory is that of a process of its own. --builtin says that NAME is the
+built-in model, whose goals the headline then shows.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from pneumoscope.contract import Quantization
 from pneumoscope.packaging import ModelPackage, read_package
 
 ROUNDS, WARM_UP, THREADS = 60, 5, (1, 2)
+PAUSE = 0.06
+"""Seconds; ONNX Runtime's threads spin for 0.05."""
 FASTER_GOAL, LARGEST_MB = 3.0, 6.0
 
 IN_KERAS = """
@@ -122,6 +125,8 @@ def medians(runners: dict[str, Callable[[Any], object]]) -> dict[str, float]:
     times: dict[str, list[float]] = {name: [] for name in runners}
     for turn in range(WARM_UP + ROUNDS):
         for name, run in runners.items():
+            time.sleep(PAUSE)
+            run(pixels)
             begin = time.perf_counter()
             run(pixels)
             if turn >= WARM_UP:
