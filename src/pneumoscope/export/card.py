@@ -27,7 +27,10 @@ _LIMITS = """\
 _NUMBERS = {
     Quantization.FLOAT32: "The graph computes in float32.",
     Quantization.FLOAT16: "The weights are stored as float16 and computed with as float32.",
-    Quantization.DYNAMIC: "The weights are int8, one scale a channel; activations are quantised while running.",
+    Quantization.DYNAMIC: (
+        "Most of the weights are int8, one scale a channel, and their layers' activations are quantised while running; "
+        "depthwise convolutions, first layers where 8 bits hurt, and the graph's ends compute in float32."
+    ),
     Quantization.INT8: (
         "The network's weights (one scale a channel) and activations are int8. Image standardisation, classifier, "
         "calibration, heatmap and typicality stay in float32, because they do not survive 8 bits: this is no "
