@@ -115,7 +115,6 @@ def judged(run: RunFolder) -> dict[str, float | str]:
         "worst_change": worst.value,
         "worst_nll": nll[worst],
         "worst_auc": auc[worst],
-        "minutes": sum(record.seconds for record in run.read_log()) / 60,
     }
 
 
