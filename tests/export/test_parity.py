@@ -12,6 +12,7 @@ import pytest
 from pneumoscope.contract import OperatingPoint, Quantization
 from pneumoscope.export.parity import (
     LIMITS,
+    SIZE_GOALS,
     ExportedForm,
     Judgements,
     Parity,
@@ -40,6 +41,7 @@ def measured(
     probability: dict[int, float] | None = None,
     typicality: dict[int, float] | None = None,
     heatmap: np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None = HEATMAPS,
+    size: int = 250,
 ) -> Parity:
     """Parity of the reference with single values replaced."""
     changed, typical = REFERENCE.probability.copy(), REFERENCE.typicality.copy()
@@ -48,7 +50,7 @@ def measured(
     for index, value in (typicality or {}).items():
         typical[index] = value
     judged = Judgements(changed, heatmap, typical)
-    exported = ExportedForm("litert", kind, 250, 1000)
+    exported = ExportedForm("litert", kind, size, 1000)
     return measure_parity(exported, judged, REFERENCE, IMAGES, Thresholds(POINTS, "low", 0.5), draws=100)
 
 
@@ -82,6 +84,17 @@ def test_every_limit_can_break() -> None:
     assert worse.metrics["auc"].ci95_bootstrap[1] < 0
     noise = RNG.random(HEATMAPS.shape).astype(np.float32)
     assert any("heatmap correlation" in message for message in measured(heatmap=noise).broken)
+
+
+def test_a_file_that_is_too_large_misses_its_goal_but_is_written() -> None:
+    assert SIZE_GOALS[Quantization.INT8] <= 0.3
+    large = measured(size=301)
+    assert large.missed_goals == ("30.1% of the float32 graph's size, at most 30% wished for",)
+    assert large.broken == ()
+    page = render_page("net 1.0.0", [Comparison(large, REFERENCE)], REFERENCE, list(POINTS.values()))
+    assert "Goal missed: 30.1%" in page
+    assert measured(size=300).missed_goals == ()
+    assert measured(Quantization.FLOAT16, size=301).missed_goals == ()
 
 
 def test_the_limits_are_those_promised() -> None:

@@ -50,6 +50,10 @@ LIMITS: Mapping[Quantization, ParityLimits] = {
     Quantization.INT8: ParityLimits(1.0, 1 / 200, 1 / 100, 0.001, 0.98),
 }
 
+SIZE_GOALS: Mapping[Quantization, float] = {Quantization.INT8: 0.3}
+"""Largest file wished for, as a share of the float32 one's bytes. Scales do not shrink with the weights, so a small
+network may miss it; its decisions are no worse for that, so it is written."""
+
 
 @dataclass(frozen=True, eq=False)
 class Judgements:
@@ -146,6 +150,14 @@ class Parity:
     largest_typicality_difference: float
     limits: ParityLimits
     broken: tuple[str, ...] = field(default=())
+
+    @property
+    def missed_goals(self) -> tuple[str, ...]:
+        """What the form falls short of, in words; nothing that decides differently."""
+        goal = SIZE_GOALS.get(self.quantization, 1.0)
+        if self.share_of_float32 <= goal:
+            return ()
+        return (f"{self.share_of_float32:.1%} of the float32 graph's size, at most {goal:.0%} wished for",)
 
 
 def judge_with_keras(graph: keras.Model, pixels: NDArray[np.uint8]) -> Judgements:
