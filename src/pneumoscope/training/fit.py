@@ -7,7 +7,8 @@ import importlib.metadata
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,8 +114,6 @@ def train(
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
-    if _on_gpu():
-        keras.mixed_precision.set_global_policy("mixed_bfloat16")
     sets = _Sets(*(load_pixels(_with_role(rows, role), what=f"{role} images") for role in Role))
     records = run.read_log()
     model = _resumed(run, records) if records else _fresh_model(recipe, len(sets.train.pixels))
@@ -192,9 +191,22 @@ def open_run(
     )
 
 
+@contextmanager
+def _training_precision() -> Iterator[None]:
+    """Networks built inside compute in bfloat16 on a GPU; those built later, to predict or export, do not."""
+    before = keras.config.dtype_policy()
+    if _on_gpu():
+        keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
 def _fresh_model(recipe: Recipe, images: int) -> keras.Model:
     sizes = {stage.size for stage in recipe.stages}
-    network = build_network(recipe.network, classes=recipe.classes, size=sizes.pop() if len(sizes) == 1 else None)
+    with _training_precision():
+        network = build_network(recipe.network, classes=recipe.classes, size=sizes.pop() if len(sizes) == 1 else None)
     if recipe.weights is InitialWeights.IMAGENET:
         take_imagenet_weights(network)
     model = keras.Model(network.input, network.output["logits"], name=network.name)

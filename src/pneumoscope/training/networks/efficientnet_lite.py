@@ -13,7 +13,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from pneumoscope.training.networks.layers import ImageStandardization, embedding_of
+from pneumoscope.training.networks.layers import ImageStandardization, classifier, embedding_of
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ def build_lite0(*, classes: int, size: int | None) -> keras.Model:
     """Build EfficientNet-Lite0 for grey images with fresh weights, 3.4 million; see ``build_network``."""
     inputs = layers.Input((size, size, 1), name="pixels")
     middle, maps = lite0_features(ImageStandardization(name="standardize")(inputs))
-    dropped = layers.Dropout(DROPOUT, name="dropout")(layers.GlobalAveragePooling2D(name="pool")(maps))
-    logits = layers.Dense(classes if classes > 2 else 1, name="classifier")(dropped)
+    pooled = layers.GlobalAveragePooling2D(name="pool")(maps)
+    logits = classifier(pooled, classes=classes, dropout=DROPOUT)
     embedding = embedding_of(middle, maps)
     return keras.Model(inputs, {"logits": logits, "maps": maps, "embedding": embedding}, name="lite0")
 
@@ -103,8 +103,8 @@ def build_lite0_short(*, classes: int, size: int | None) -> keras.Model:
     middle = _stages(ImageStandardization(name="standardize")(inputs), EMBEDDED_STAGE + 1)[-1]
     head = layers.Conv2D(SHORT_HEAD_FILTERS, 1, use_bias=False, name="short_head")(middle)
     maps = layers.ReLU(6.0, name="head_relu")(_batch_norm(head, "short_bn"))
-    dropped = layers.Dropout(DROPOUT, name="dropout")(layers.GlobalAveragePooling2D(name="pool")(maps))
-    logits = layers.Dense(classes if classes > 2 else 1, name="classifier")(dropped)
+    pooled = layers.GlobalAveragePooling2D(name="pool")(maps)
+    logits = classifier(pooled, classes=classes, dropout=DROPOUT)
     # The head is left out of what typicality is measured on: with it, an adult's chest lies farther out.
     outputs = {"logits": logits, "maps": maps, "embedding": embedding_of(middle)}
     return keras.Model(inputs, outputs, name="lite0-short")

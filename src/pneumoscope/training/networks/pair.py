@@ -11,6 +11,7 @@ import keras
 from keras import layers
 
 from pneumoscope.training.networks.efficientnet_lite import build_lite0
+from pneumoscope.training.networks.layers import classifier
 from pneumoscope.training.networks.pneumonet import build_pneumonet
 
 MEMBERS = ("pneumonet", "lite0")
@@ -28,7 +29,7 @@ def build_pair(*, classes: int, size: int | None) -> keras.Model:
     repeated = layers.UpSampling2D(2, interpolation="nearest", name="repeated")(coarse["maps"])
     maps = layers.Concatenate(name="both_maps")([fine["maps"], repeated])
     pooled = layers.GlobalAveragePooling2D(name="pool")(maps)
-    logits = layers.Dense(classes if classes > 2 else 1, name="classifier")(pooled)
+    logits = classifier(pooled, classes=classes)
     return keras.Model(inputs, {"logits": logits, "maps": maps, "embedding": fine["embedding"]}, name="pair")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from pneumoscope.training.networks.layers import ImageStandardization, conv_bn_relu, embedding_of
+from pneumoscope.training.networks.layers import ImageStandardization, classifier, conv_bn_relu, embedding_of
 
 # (filters, stride) of each residual block; strides bring 56 x 56 to 14 x 14.
 BLOCKS = ((32, 1), (64, 2), (64, 1), (128, 2), (128, 1), (160, 1))
@@ -42,7 +42,6 @@ def build_pneumonet(*, classes: int, size: int | None) -> keras.Model:
         x = residual_block(x, filters, stride, f"block{index}")
     maps = conv_bn_relu(x, 256, 1, "head")
     pooled = layers.GlobalAveragePooling2D(name="pool")(maps)
-    dropped = layers.Dropout(DROPOUT, name="dropout")(pooled)
-    logits = layers.Dense(classes if classes > 2 else 1, name="classifier")(dropped)
+    logits = classifier(pooled, classes=classes, dropout=DROPOUT)
     embedding = embedding_of(x, maps)
     return keras.Model(inputs, {"logits": logits, "maps": maps, "embedding": embedding}, name="pneumonet")

@@ -6,7 +6,7 @@ import keras
 from keras import layers
 
 from pneumoscope.errors import TrainingError
-from pneumoscope.training.networks.layers import embedding_of
+from pneumoscope.training.networks.layers import classifier, embedding_of
 
 
 def build_seed_cnn(*, classes: int, size: int | None) -> keras.Model:
@@ -30,6 +30,6 @@ def build_seed_cnn(*, classes: int, size: int | None) -> keras.Model:
         depths.append(x)
     maps = depths[-1]
     hidden = layers.Dense(128, activation="relu", name="hidden")(layers.Flatten(name="flatten")(maps))
-    logits = layers.Dense(1, name="classifier")(layers.Dropout(0.5, name="dropout")(hidden))
+    logits = classifier(hidden, classes=classes, dropout=0.5)
     embedding = embedding_of(*depths[1:])
     return keras.Model(inputs, {"logits": logits, "maps": maps, "embedding": embedding}, name="seed-cnn")
