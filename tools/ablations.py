@@ -2,10 +2,10 @@
 
     PNEUMOSCOPE_DATA=DATA python tools/ablations.py RUNS
 
-Every variant is a short training at 128 pixels, six epochs, in a folder of its own under RUNS; those that are finished
-there are not trained again, so the command may be stopped and given anew. Judged by the last epoch, on both
-validations, and on the time-ordered slice after each change of the shortcut checks. Short trainings at low resolution:
-what helps here need not help a long one.
+Every variant is a short training at 128 pixels, of as many steps as six epochs have, in a folder of its own under RUNS;
+those that are finished there are not trained again, so the command may be stopped and given anew. Judged by the last
+epoch, on both validations, and on the time-ordered slice after each change of the shortcut checks. Short trainings at
+low resolution: what helps here need not help a long one. Needs cleanlab besides the ``train`` extra.
 """
 
 from __future__ import annotations
@@ -14,25 +14,42 @@ import dataclasses
 import json
 import os
 import sys
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
+from trials import EvenSampling, build_pneumonet_exposed, pretrained_by_contrast, without_suspicious
 
 from pneumoscope.data.checks import check_folder
 from pneumoscope.data.splits import ManifestRow, Role, assign_roles
-from pneumoscope.explain.shortcuts import CHANGES, Change
+from pneumoscope.explain.shortcuts import CHANGES
 from pneumoscope.preprocess import shrink
+from pneumoscope.training import fit
 from pneumoscope.training.fit import balanced_nll, pneumonia_logit, predict_logits, roc_auc, train
+from pneumoscope.training.networks import NETWORKS
 from pneumoscope.training.pipeline import load_pixels
 from pneumoscope.training.recipe import Recipe, Stage, load_recipe
 from pneumoscope.training.runs import RunFolder
 
 OUT = Path(__file__).resolve().parents[1] / "reports" / "ablations.json"
 EPOCHS, SIZE = 6, 128
+
+
+class Trial(StrEnum):
+    """What no recipe can say."""
+
+    EXPOSED_FIELD = "standardised over the exposed field"
+    EVEN_SAMPLING = "as many normals as pneumonias drawn"
+    SCREENED_LABELS = "suspicious labels left out"
+    CONTRAST = "pretrained without labels"
 
 
 @dataclass(frozen=True)
@@ -45,6 +62,9 @@ class Variant:
         augmentation: changes of the recipe's augmentation.
         seed: of weights, order and augmentation.
         fold: the grouped fold that validates.
+        folds: how many there are.
+        stages: epochs and image sizes.
+        trial: a way to train that no recipe has.
     """
 
     name: str
@@ -52,12 +72,21 @@ class Variant:
     augmentation: dict[str, float] = field(default_factory=dict)
     seed: int = 0
     fold: int = 0
+    folds: int = 10
+    stages: tuple[Stage, ...] = (Stage(EPOCHS, SIZE),)
+    trial: Trial | None = None
 
 
+SEEDS = (Variant("base"), *(Variant(f"seed {seed}", seed=seed) for seed in (1, 2)))
 VARIANTS = (
-    Variant("base"),
-    *(Variant(f"seed {seed}", seed=seed) for seed in (1, 2)),
+    *SEEDS,
     *(Variant(f"fold {fold}", fold=fold) for fold in (1, 2)),
+    Variant("standardised over the exposed field", trial=Trial.EXPOSED_FIELD),
+    Variant("standardised over the exposed field, seed 1", seed=1, trial=Trial.EXPOSED_FIELD),
+    Variant("as many normals as pneumonias drawn", {"balanced": False}, trial=Trial.EVEN_SAMPLING),
+    Variant("first at 64 pixels", stages=(Stage(8, SIZE // 2), Stage(4, SIZE))),
+    Variant("suspicious labels left out", trial=Trial.SCREENED_LABELS),
+    Variant("pretrained without labels by contrast", trial=Trial.CONTRAST),
     Variant("no moving average of weights", {"ema": 0.0, "statistics_batches": 0}),
     Variant("mixup 0.2", {"mixup": 0.2}),
     Variant("CutMix 1", {"cutmix": 1.0}),
@@ -78,57 +107,97 @@ VARIANTS = (
 )
 
 
+HALVES = tuple(Variant(f"half {half}", fold=half, folds=2) for half in (0, 1))
+"""Each judges what the other was trained on, to find suspicious labels."""
+
+
 def recipe_of(variant: Variant) -> Recipe:
     """PneumoNet's recipe, shortened and changed."""
     base = load_recipe("pneumonet")
     augmentation = dataclasses.replace(base.augmentation, **variant.augmentation)
     settings: dict[str, Any] = {"statistics_batches": 20, "ema": 0.99, **variant.changes}
-    return dataclasses.replace(base, stages=(Stage(EPOCHS, SIZE),), augmentation=augmentation, **settings)
+    if variant.trial is Trial.EXPOSED_FIELD:
+        settings["network"] = "pneumonet-exposed"
+    return dataclasses.replace(base, stages=variant.stages, augmentation=augmentation, **settings)
 
 
 @cache
-def rows_of(data: Path, fold: int) -> list[ManifestRow]:
+def rows_of(data: Path, fold: int, folds: int) -> list[ManifestRow]:
     """The training folder's images with their roles."""
     checked = check_folder(data, ["train", "val"])
-    return assign_roles(checked.images, hashes=checked.hashes, fold=fold)
+    return assign_roles(checked.images, hashes=checked.hashes, fold=fold, folds=folds)
 
 
-def judged(run: RunFolder) -> dict[str, float | str]:
-    """The last epoch on both validations, and the change that does the ordered slice the most harm."""
+def judged(*runs: RunFolder) -> dict[str, float | str]:
+    """The last epoch's mean log odds over the runs on both validations, and the change that harms the slice most."""
     import keras
 
-    last = run.read_log()[-1]
-    model = keras.models.load_model(run.last(last.epoch), compile=False)
-    slice_ = load_pixels([row for row in run.read_manifest() if row.role is Role.ORDERED], what="ordered images")
-    nll: dict[Change, float] = {}
-    auc: dict[Change, float] = {}
-    for name, change in CHANGES.items():
-        pixels = np.stack([shrink(change(image), width=SIZE, height=SIZE) for image in slice_.pixels])
-        logit = pneumonia_logit(predict_logits(model, pixels))
-        nll[name], auc[name] = balanced_nll(logit, slice_.positive), roc_auc(logit, slice_.positive)
-    worst = max(nll, key=lambda name: nll[name])
-    return {
-        "grouped_auc": last.grouped_auc,
-        "grouped_nll": last.grouped_nll,
-        "ordered_auc": last.ordered_auc,
-        "ordered_nll": last.ordered_nll,
-        "worst_change": worst.value,
-        "worst_nll": nll[worst],
-        "worst_auc": auc[worst],
+    models = [keras.models.load_model(run.last(run.read_log()[-1].epoch), compile=False) for run in runs]
+    rows = runs[0].read_manifest()
+    sets = {
+        role: load_pixels([row for row in rows if row.role is role], what=f"{role} images")
+        for role in (Role.GROUPED, Role.ORDERED)
     }
+
+    def scores(role: Role, change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> tuple[float, float]:
+        pixels = np.stack([shrink(change(image), width=SIZE, height=SIZE) for image in sets[role].pixels])
+        logit = np.mean([pneumonia_logit(predict_logits(model, pixels)) for model in models], axis=0)
+        return balanced_nll(logit, sets[role].positive), roc_auc(logit, sets[role].positive)
+
+    changed = {change: scores(Role.ORDERED, apply) for change, apply in CHANGES.items()}
+    worst = max(changed, key=lambda change: changed[change])
+    figures: dict[str, float | str] = {"worst_change": worst.value}
+    plain = {"grouped": scores(Role.GROUPED, np.array), "ordered": scores(Role.ORDERED, np.array)}
+    for name, (nll, auc) in (plain | {"worst": changed[worst]}).items():
+        figures |= {f"{name}_nll": nll, f"{name}_auc": auc}
+    return figures
+
+
+def trained(variant: Variant, data: Path, runs: Path) -> tuple[RunFolder, int]:
+    """The finished run, and how many images it was trained on."""
+    rows = rows_of(data, variant.fold, variant.folds)
+    with ExitStack() as patches:
+        if variant.trial is Trial.EXPOSED_FIELD:
+            patches.enter_context(mock.patch.dict(NETWORKS, {"pneumonet-exposed": build_pneumonet_exposed}))
+        if variant.trial is Trial.EVEN_SAMPLING:
+            patches.enter_context(mock.patch.object(fit, "TrainingBatches", EvenSampling))
+        if variant.trial is Trial.SCREENED_LABELS:
+            rows = without_suspicious(rows, [trained(half, data, runs)[0] for half in HALVES])
+        tqdm.write(variant.name, file=sys.stderr)
+        recipe, initial = recipe_of(variant), None
+        if variant.trial is Trial.CONTRAST:
+            initial = pretrained_by_contrast(rows, recipe, runs / "contrast", EPOCHS)
+        run = train(rows, recipe, runs / folder_of(variant), seed=variant.seed, resume=True, initial=initial)
+    return run, sum(row.role is Role.TRAIN for row in rows)
+
+
+def folder_of(variant: Variant) -> str:
+    """The run's name under RUNS."""
+    return variant.name.replace(",", "").replace(" ", "-")
+
+
+def judged_once(file: Path, *runs: RunFolder) -> dict[str, Any]:
+    """What ``judged`` says, kept in a file: it takes a minute."""
+    if not file.exists():
+        file.write_text(json.dumps(judged(*runs)), encoding="utf-8")
+    figures: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    return figures
 
 
 def main() -> None:
     """Train what is missing and write the figures of all that are finished after each."""
     runs, data = Path(sys.argv[1]), Path(os.environ["PNEUMOSCOPE_DATA"]) / "chest_xray_224"
     lines: list[dict[str, Any]] = []
+    together: list[dict[str, Any]] = []
     for variant in VARIANTS:
-        tqdm.write(variant.name, file=sys.stderr)
-        recipe, rows = recipe_of(variant), rows_of(data, variant.fold)
-        folder = runs / variant.name.replace(" ", "-")
-        run = train(rows, recipe, folder, seed=variant.seed, resume=True)
-        lines.append({**dataclasses.asdict(variant), **judged(run)})
-        text = json.dumps({"epochs": EPOCHS, "size": SIZE, "variants": lines}, indent=2) + "\n"
+        run, images = trained(variant, data, runs)
+        figures = judged_once(run.path / "judged.json", run)
+        lines.append({**dataclasses.asdict(variant), "training_images": images, **figures})
+        if variant == SEEDS[-1]:
+            seeds = [RunFolder(runs / folder_of(seed)) for seed in SEEDS]
+            name = f"mean of the {len(seeds)} seeds' log odds"
+            together = [{"name": name, **judged_once(runs / "seeds.json", *seeds)}]
+        text = json.dumps({"variants": lines, "ensembles": together}, indent=2) + "\n"
         OUT.write_text(text, encoding="utf-8")
 
 

@@ -200,11 +200,13 @@ def shortcut_figures() -> str:
 
 def ablation_figures() -> str:
     """Short trainings that differ in one thing each; seeds and folds as mean and standard deviation."""
-    variants = read_json(REPORTS / "ablations.json")["variants"]
+    report = read_json(REPORTS / "ablations.json")
+    variants = report["variants"]
     metrics = ("grouped_auc", "ordered_auc", "grouped_nll", "ordered_nll", "worst_nll")
+    plain = [v for v in variants if v["name"].split()[0] in ("base", "seed", "fold")]
     repeated = {
-        "seeds": [v for v in variants if v["fold"] == 0 and not (v["changes"] or v["augmentation"])],
-        "folds": [v for v in variants if v["seed"] == 0 and not (v["changes"] or v["augmentation"])],
+        "seeds": [v for v in plain if v["fold"] == 0],
+        "folds": [v for v in plain if v["seed"] == 0],
     }
     lines = []
     for what, runs in repeated.items():
@@ -213,7 +215,10 @@ def ablation_figures() -> str:
         columns = ([run[metric] for run in runs] for metric in metrics)
         cells = [f"{statistics.mean(column):.4f} (SD {statistics.stdev(column):.4f})" for column in columns]
         lines.append([f"base, {len(runs)} {what}", *cells, ""])
-    lines += [[v["name"], *(f"{v[metric]:.4f}" for metric in metrics), v["worst_change"]] for v in variants]
+    lines += [
+        [line["name"], *(f"{line[metric]:.4f}" for metric in metrics), line["worst_change"]]
+        for line in (*variants, *report["ensembles"])
+    ]
     header = [
         "variant",
         "AUC random",
@@ -224,6 +229,26 @@ def ablation_figures() -> str:
         "which",
     ]
     return table(header, lines)
+
+
+def backend_figures() -> str:
+    """Seconds a training step of each network on each Keras backend."""
+    seconds = read_json(BENCHMARKS / "backends.json")["seconds_a_step"]
+    backends = list(next(iter(seconds.values())))
+    lines = [[f"`{recipe}`", *(f"{of[backend]:.1f}" for backend in backends)] for recipe, of in seconds.items()]
+    return table(["seconds a step", *backends], lines)
+
+
+def calibration_figures() -> str:
+    """What each way to calibrate and to choose a threshold reaches on the validation that it was not fitted on."""
+    lines = []
+    for line in read_json(REPORTS / "calibration.json")["lines"]:
+        cells = []
+        for measure in ("ece", "accuracy"):
+            low, high = line[measure]["middle95"]
+            cells.append(f"{line[measure]['mean']:.3f} ({low:.3f} to {high:.3f})")
+        lines.append([f"`{line['recipe']}`", _VALIDATIONS[line["judged_on"]], line["way"], *cells])
+    return table(["recipe", "judged on", "calibration", "ECE", "accuracy"], lines)
 
 
 def robustness_figures() -> str:
@@ -267,6 +292,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "data": data_figures,
     "shortcuts": shortcut_figures,
     "ablations": ablation_figures,
+    "backends": backend_figures,
+    "calibration": calibration_figures,
     "robustness": robustness_figures,
     "explanations": explanation_figures,
     "exports": lambda: table(*export_tables.size_and_speed(BENCHMARKS)),
