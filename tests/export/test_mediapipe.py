@@ -29,6 +29,7 @@ from pneumoscope.images import read_image
 from pneumoscope.model import load_model
 from pneumoscope.packaging import pack, unpack
 from pneumoscope.preprocess import shrink
+from pneumoscope.training.fit import pneumonia_logit
 from pneumoscope.training.networks import build_network
 from pneumoscope.training.typicality import TypicalityModel
 
@@ -62,14 +63,18 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
     keras.utils.set_random_seed(2)
     network = build_network("pneumonet", classes=3)
     chests = np.stack([phantom.chest_phantom(224, seed, opacity=seed % 2) for seed in range(4)])
+    batch = chests[..., None].astype(np.float32)
     for _ in range(30):
-        network(chests[..., None].astype(np.float32), training=True)
+        network(batch, training=True)
+    # Untrained log odds differ little: spread about 0, so that scores differ.
+    log_odds, temperature = pneumonia_logit(np.asarray(network(batch)["logits"])), 0.05
+    calibration = Calibration(temperature, float(-log_odds.mean() / temperature))
     width = network.output["embedding"].shape[-1]
     rng = np.random.default_rng(0)
     ones = np.ones(width, np.float32)
     directions = np.linalg.qr(rng.normal(size=(width, 4)))[0].astype(np.float32)
     typicality = TypicalityModel(0 * ones, ones, directions, np.ones(4, np.float32), 1.0, 0.0)
-    graph = assemble(network, Calibration(0.05, -2.8), typicality)
+    graph = assemble(network, calibration, typicality)
     contract = load_model().contract
     flatbuffer = with_metadata(convert(classifier_graph(graph), Quantization.FLOAT32), contract)
     judged, reference = judge_with_classifier(flatbuffer, chests), judge_with_keras(graph, chests)
