@@ -2,10 +2,11 @@
 
     PNEUMOSCOPE_DATA=DATA python tools/ablations.py RUNS
 
-Every variant is a short training at 128 pixels, of as many steps as six epochs have, in a folder of its own under RUNS;
-those that are finished there are not trained again, so the command may be stopped and given anew. Judged by the last
-epoch, on both validations, and on the time-ordered slice after each change of the shortcut checks. Short trainings at
-low resolution: what helps here need not help a long one. Needs cleanlab besides the ``train`` extra.
+Every variant is a short training at 128 pixels, of as many steps as six epochs have, in a folder of its own under RUNS.
+Those whose figures are written already are not trained again (take their lines out to have them anew), nor those that
+are finished under RUNS, so the command may be stopped and given anew. Judged by the last epoch, on both validations,
+and on the time-ordered slice after each change of the shortcut checks. Short trainings at low resolution: what helps
+here need not help a long one. Needs cleanlab besides the ``train`` extra.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -26,7 +27,13 @@ from unittest import mock
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
-from trials import EvenSampling, build_pneumonet_exposed, pretrained_by_contrast, without_suspicious
+from trials import (
+    EvenSampling,
+    averaged_over_cycles,
+    build_pneumonet_exposed,
+    pretrained_by_contrast,
+    without_suspicious,
+)
 
 from pneumoscope.data.checks import check_folder
 from pneumoscope.data.splits import ManifestRow, Role, assign_roles
@@ -40,7 +47,7 @@ from pneumoscope.training.recipe import Recipe, Stage, load_recipe
 from pneumoscope.training.runs import RunFolder
 
 OUT = Path(__file__).resolve().parents[1] / "reports" / "ablations.json"
-EPOCHS, SIZE = 6, 128
+EPOCHS, SIZE, CYCLES = 6, 128, 3
 
 
 class Trial(StrEnum):
@@ -50,6 +57,7 @@ class Trial(StrEnum):
     EVEN_SAMPLING = "as many normals as pneumonias drawn"
     SCREENED_LABELS = "suspicious labels left out"
     CONTRAST = "pretrained without labels"
+    CYCLES = "weights averaged over cycles"
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,7 @@ VARIANTS = (
     Variant("suspicious labels left out", trial=Trial.SCREENED_LABELS),
     Variant("pretrained without labels by contrast", trial=Trial.CONTRAST),
     Variant("no moving average of weights", {"ema": 0.0, "statistics_batches": 0}),
+    Variant("weights averaged over 3 cycles (SWA)", {"ema": 0.0}, trial=Trial.CYCLES),
     Variant("mixup 0.2", {"mixup": 0.2}),
     Variant("CutMix 1", {"cutmix": 1.0}),
     Variant("frames, tone and sharpening too", augmentation={"frame": 0.3, "tone": 0.8, "sharpen": 0.5}),
@@ -164,16 +173,19 @@ def trained(variant: Variant, data: Path, runs: Path) -> tuple[RunFolder, int]:
         if variant.trial is Trial.SCREENED_LABELS:
             rows = without_suspicious(rows, [trained(half, data, runs)[0] for half in HALVES])
         tqdm.write(variant.name, file=sys.stderr)
-        recipe, initial = recipe_of(variant), None
+        recipe, folder, initial = recipe_of(variant), runs / folder_of(variant), None
         if variant.trial is Trial.CONTRAST:
             initial = pretrained_by_contrast(rows, recipe, runs / "contrast", EPOCHS)
-        run = train(rows, recipe, runs / folder_of(variant), seed=variant.seed, resume=True, initial=initial)
+        if variant.trial is Trial.CYCLES:
+            run = averaged_over_cycles(rows, recipe, folder, CYCLES)
+        else:
+            run = train(rows, recipe, folder, seed=variant.seed, resume=True, initial=initial)
     return run, sum(row.role is Role.TRAIN for row in rows)
 
 
 def folder_of(variant: Variant) -> str:
     """The run's name under RUNS."""
-    return variant.name.replace(",", "").replace(" ", "-")
+    return variant.name.translate(str.maketrans(" ", "-", ",()"))
 
 
 def judged_once(file: Path, *runs: RunFolder) -> dict[str, Any]:
@@ -184,20 +196,35 @@ def judged_once(file: Path, *runs: RunFolder) -> dict[str, Any]:
     return figures
 
 
+def as_line(variant: Variant) -> dict[str, Any]:
+    """How JSON tells the variant."""
+    line: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(variant)))
+    return line
+
+
+def measured(variant: Variant, written: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The variant's figures in an earlier report; none if it was another training by the same name."""
+    wanted = as_line(variant)
+    return next((line for line in written if {key: line.get(key) for key in wanted} == wanted), None)
+
+
 def main() -> None:
     """Train what is missing and write the figures of all that are finished after each."""
     runs, data = Path(sys.argv[1]), Path(os.environ["PNEUMOSCOPE_DATA"]) / "chest_xray_224"
+    report = json.loads(OUT.read_text("utf-8")) if OUT.exists() else {"variants": [], "ensembles": []}
     lines: list[dict[str, Any]] = []
-    together: list[dict[str, Any]] = []
     for variant in VARIANTS:
-        run, images = trained(variant, data, runs)
-        figures = judged_once(run.path / "judged.json", run)
-        lines.append({**dataclasses.asdict(variant), "training_images": images, **figures})
-        if variant == SEEDS[-1]:
-            seeds = [RunFolder(runs / folder_of(seed)) for seed in SEEDS]
+        line = measured(variant, report["variants"])
+        if line is None:
+            run, images = trained(variant, data, runs)
+            line = {**as_line(variant), "training_images": images, **judged_once(run.path / "judged.json", run)}
+        lines.append(line)
+        if variant == SEEDS[-1] and not report["ensembles"]:
+            seeds = [trained(seed, data, runs)[0] for seed in SEEDS]
             name = f"mean of the {len(seeds)} seeds' log odds"
-            together = [{"name": name, **judged_once(runs / "seeds.json", *seeds)}]
-        text = json.dumps({"variants": lines, "ensembles": together}, indent=2) + "\n"
+            report["ensembles"] = [{"name": name, **judged_once(runs / "seeds.json", *seeds)}]
+        later = [line for line in map(partial(measured, written=report["variants"]), VARIANTS[len(lines) :]) if line]
+        text = json.dumps({"variants": lines + later, "ensembles": report["ensembles"]}, indent=2) + "\n"
         OUT.write_text(text, encoding="utf-8")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import sys
 from collections.abc import Sequence
@@ -16,11 +17,18 @@ from tqdm import tqdm
 
 from pneumoscope.data.splits import ManifestRow, Role
 from pneumoscope.training.augmentation import augment
-from pneumoscope.training.fit import full_network, open_run, pneumonia_probability, predict_logits
+from pneumoscope.training.fit import (
+    estimate_batch_statistics,
+    full_network,
+    open_run,
+    pneumonia_probability,
+    predict_logits,
+    train,
+)
 from pneumoscope.training.networks import build_network, pneumonet
 from pneumoscope.training.networks.layers import ImageStandardization
 from pneumoscope.training.pipeline import PixelSet, TrainingBatches, load_pixels
-from pneumoscope.training.recipe import Recipe
+from pneumoscope.training.recipe import Recipe, Stage
 from pneumoscope.training.runs import EpochRecord, RunFolder
 
 BLACK = 16.0
@@ -140,10 +148,49 @@ def pretrained_by_contrast(rows: Sequence[ManifestRow], recipe: Recipe, folder: 
     for epoch in range(epochs):
         loss = model.fit(TwoViews(images, recipe, epoch), verbose=0, shuffle=False).history["loss"][-1]
         tqdm.write(f"contrast, epoch {epoch + 1}/{epochs}: loss {loss:.3f}", file=sys.stderr)
-    open_run(run, rows, recipe, seed=0, resume=True)
-    none = math.nan  # there is nothing yet that a validation could judge
-    run.write_log([EpochRecord(epochs, size, loss, none, none, none, none, none, learning_rate=0.0, seconds=none)])
+    _write_log(run, rows, recipe, epochs, loss)
     full_network(network, recipe).save(run.best)
+    return run
+
+
+def _write_log(run: RunFolder, rows: Sequence[ManifestRow], recipe: Recipe, epochs: int, loss: float) -> None:
+    """Begin a run's folder with the one line of a training that no validation has judged."""
+    open_run(run, rows, recipe, seed=0, resume=True)
+    none = math.nan
+    size = recipe.final_size
+    run.write_log([EpochRecord(epochs, size, loss, none, none, none, none, none, learning_rate=0.0, seconds=none)])
+
+
+def averaged_over_cycles(rows: Sequence[ManifestRow], recipe: Recipe, folder: Path, cycles: int) -> RunFolder:
+    """Stochastic weight averaging: the plain average of the weights at the ends of cycles of the learning rate.
+
+    Izmailov et al. 2018, arXiv 1803.05407. A cycle is an epoch with the recipe's whole schedule; the epochs before
+    the cycles are one training of their own. The batch statistics are estimated anew.
+
+    Args:
+        rows: images with their roles.
+        recipe: what to train; its epochs are those before the cycles and the cycles.
+        folder: where the average goes, the trainings beside it; one that is there is taken as it is.
+        cycles: how many weights are averaged.
+    """
+    run = RunFolder(folder)
+    if run.last(recipe.epochs).exists():
+        return run
+    size = recipe.final_size
+    stages = [Stage(recipe.epochs - cycles, size), *[Stage(1, size)] * cycles]
+    ends: list[RunFolder] = []
+    for number, stage in enumerate(stages):
+        part = dataclasses.replace(recipe, stages=(stage,))
+        beside = folder.with_name(f"{folder.name}-{number}")
+        ends.append(train(rows, part, beside, seed=number, resume=True, initial=ends[-1] if ends else None))
+    network = build_network(recipe.network, classes=recipe.classes, size=size)
+    of_each = zip(*(end.load_best().get_weights() for end in ends[1:]), strict=True)
+    network.set_weights([np.mean(weights, axis=0) for weights in of_each])
+    model = keras.Model(network.input, network.output["logits"])
+    images = load_pixels([row for row in rows if row.role is Role.TRAIN], size)
+    estimate_batch_statistics(model, TrainingBatches(images, recipe, seed=0, epoch=0), recipe.statistics_batches)
+    _write_log(run, rows, recipe, recipe.epochs, math.nan)
+    model.save(run.last(recipe.epochs))
     return run
 
 

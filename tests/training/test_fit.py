@@ -194,11 +194,11 @@ def test_batch_statistics_are_the_plain_average_over_batches(rows: list[Manifest
     batches = TrainingBatches(images, dataclasses.replace(TINY, balanced=False), seed=0, epoch=0)
     norm = keras.layers.BatchNormalization(momentum=0.9)
     model = keras.Sequential([keras.Input((8, 8, 1)), norm])
-    fit._estimate_batch_statistics(model, batches, 3)
+    fit.estimate_batch_statistics(model, batches, 3)
     drawn = [batches[index][0] for index in range(3)]
     mean, variance = (np.asarray(each).item() for each in (norm.moving_mean, norm.moving_variance))
     assert mean == pytest.approx(np.mean([batch.mean() for batch in drawn]), rel=1e-4)
     assert variance == pytest.approx(np.mean([batch.var() for batch in drawn]), rel=1e-3)
     assert norm.momentum == 0.9
-    fit._estimate_batch_statistics(model, batches, 0)
+    fit.estimate_batch_statistics(model, batches, 0)
     assert np.asarray(norm.moving_mean).item() == mean

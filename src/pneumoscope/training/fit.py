@@ -255,7 +255,7 @@ def _seed_dropout(model: keras.Model, seed: int, epoch: int) -> None:
             layer.seed_generator.state.assign([seed, epoch << 16])
 
 
-def _estimate_batch_statistics(model: keras.Model, batches: TrainingBatches, count: int) -> None:
+def estimate_batch_statistics(model: keras.Model, batches: TrainingBatches, count: int) -> None:
     """Batch normalisation's means and variances as the plain average over so many batches."""
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     momenta = [norm.momentum for norm in norms]
@@ -295,7 +295,7 @@ def _one_epoch(
         for weight in model.trainable_weights:
             weight.assign(keras.ops.copy(weight))
     untaught = TrainingBatches(train_images, recipe, seed=seed, epoch=epoch)
-    _estimate_batch_statistics(model, untaught, recipe.statistics_batches)
+    estimate_batch_statistics(model, untaught, recipe.statistics_batches)
     scores: dict[str, float] = {}
     for role, images in (("grouped", sets.grouped), ("ordered", sets.ordered)):
         logit = pneumonia_logit(predict_logits(model, images.resized(size).pixels))
