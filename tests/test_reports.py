@@ -35,6 +35,13 @@ def test_a_shipped_model_has_its_report(model: Path) -> None:
     assert all(path.startswith("chest_xray_224/") for path in paths)
 
 
+def test_the_comparison_of_processors_is_of_the_shipped_models() -> None:
+    """`python tools/processors.py` writes it anew, on a machine of another kind than the reports'."""
+    compared = json.loads((ROOT / "reports" / "processors.json").read_text("utf-8"))["models"]
+    shipped = {hashlib.sha256(model.read_bytes()).hexdigest() for model in SHIPPED}
+    assert {figures["sha256"] for figures in compared.values()} == shipped
+
+
 @pytest.mark.parametrize("page", sorted((ROOT / "reports").rglob("index.html")), ids=lambda path: path.parent.name)
 def test_a_committed_page_shows_plots_and_no_radiographs(page: Path) -> None:
     text = page.read_text("utf-8")

@@ -299,6 +299,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "exports": lambda: table(*export_tables.size_and_speed(BENCHMARKS)),
     "operations": lambda: table(*export_tables.operations(BENCHMARKS)),
     "parity": lambda: table(*export_tables.parity(REPORTS)),
+    "processors": lambda: table(*export_tables.processors(REPORTS)),
 }
 
 
