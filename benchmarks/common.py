@@ -12,12 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pneumoscope.machine import instruction_sets
+
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
-    return {"processor": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()}
+    return {
+        "processor": platform.machine(),
+        "instruction_sets": instruction_sets(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+    }
 
 
 def write_result(name: str, figures: dict[str, Any], headline: Sequence[tuple[str, str, str]]) -> None:

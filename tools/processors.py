@@ -20,20 +20,13 @@ import numpy as np
 from pneumoscope.evaluation.intervals import wilson
 from pneumoscope.evaluation.predictions import PredictionTable
 from pneumoscope.explain.perturbation import log_odds
+from pneumoscope.machine import instruction_sets
 from pneumoscope.model import Model, load_model
 from pneumoscope.prediction import Status
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ROOT / "reports"
 SHIPPED = (ROOT / "src" / "pneumoscope" / "models", ROOT / "models")
-INSTRUCTION_SETS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8")
-"""Those by which LiteRT chooses how it computes on x86."""
-
-
-def instruction_sets() -> list[str]:
-    """Which of :data:`INSTRUCTION_SETS` this processor has, as Linux tells them."""
-    flags = set(Path("/proc/cpuinfo").read_text("utf-8").split())
-    return [name for name in INSTRUCTION_SETS if name in flags]
 
 
 def compare_with_report(model: Model, data: Path) -> dict[str, Any]:

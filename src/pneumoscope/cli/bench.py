@@ -14,6 +14,7 @@ import click
 from pneumoscope.cli.opening import FILE, model_option, open_model, read_model_package
 from pneumoscope.contract import RESEARCH_USE_ONLY
 from pneumoscope.errors import UsageError
+from pneumoscope.machine import instruction_sets, processor_name
 
 if TYPE_CHECKING:
     from pneumoscope.packaging import ModelPackage
@@ -50,6 +51,7 @@ class Benchmark:
         load_ms: milliseconds from the file to a model that is ready.
         timings: one for each number of threads.
         machine: processor, as the operating system calls it.
+        instruction_sets: what its speed with 8 bits depends on.
         python: version.
     """
 
@@ -58,6 +60,7 @@ class Benchmark:
     load_ms: float
     timings: tuple[Timing, ...]
     machine: str
+    instruction_sets: tuple[str, ...]
     python: str
 
 
@@ -80,7 +83,8 @@ def bench(file: Path | None, model_file: Path | None, threads: tuple[int, ...], 
     if as_json:
         click.echo(json.dumps(asdict(result)))
         return
-    click.echo(f"{result.model.name} {result.model.version}, {result.file_bytes / 1e6:.2f} MB, on {result.machine}")
+    machine = " ".join((result.machine, *(f"+{name}" for name in result.instruction_sets)))
+    click.echo(f"{result.model.name} {result.model.version}, {result.file_bytes / 1e6:.2f} MB, on {machine}")
     click.echo(f"load       {result.load_ms:8.1f} ms")
     for timing in result.timings:
         click.echo(
@@ -102,7 +106,9 @@ def measure(model_file: Path | None, threads: tuple[int, ...], runs: int) -> Ben
     load_ms = 1e3 * (time.perf_counter() - start)
     package, size = read_model_package(model_file)
     timings = tuple(_time(package, count, runs) for count in threads)
-    return Benchmark(model.info, size, load_ms, timings, _processor(), platform.python_version())
+    return Benchmark(
+        model.info, size, load_ms, timings, processor_name(), instruction_sets(), platform.python_version()
+    )
 
 
 def _time(package: ModelPackage, threads: int, runs: int) -> Timing:
@@ -120,13 +126,3 @@ def _time(package: ModelPackage, threads: int, runs: int) -> Timing:
         milliseconds.append(1e3 * (time.perf_counter() - start))
     timed = milliseconds[WARM_UP:]
     return Timing(threads, runs, float(np.median(timed)), float(np.percentile(timed, 95)))
-
-
-def _processor() -> str:
-    """The processor's name; the architecture where the system does not tell it."""
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
