@@ -85,6 +85,10 @@ class Variant:
     trial: Trial | None = None
 
 
+STRAIGHT = dict.fromkeys(("rotation", "shift", "zoom", "aspect", "flip"), 0.0)
+SLIGHT = {"rotation": 5.0, "shift": 0.03, "zoom": 0.06, "aspect": 0.05, "flip": 0.0}
+HARD = {"frame": 0.3, "tone": 0.8, "sharpen": 0.5}
+
 SEEDS = (Variant("base"), *(Variant(f"seed {seed}", seed=seed) for seed in (1, 2)))
 VARIANTS = (
     *SEEDS,
@@ -99,15 +103,17 @@ VARIANTS = (
     Variant("weights averaged over 3 cycles (SWA)", {"ema": 0.0}, trial=Trial.CYCLES),
     Variant("mixup 0.2", {"mixup": 0.2}),
     Variant("CutMix 1", {"cutmix": 1.0}),
-    Variant("frames, tone and sharpening too", augmentation={"frame": 0.3, "tone": 0.8, "sharpen": 0.5}),
+    Variant("frames, tone and sharpening too", augmentation=HARD),
     Variant(
         "no photometric augmentation",
         augmentation=dict.fromkeys(("gamma", "contrast", "brightness", "blur", "noise", "border", "erase"), 0.0),
     ),
-    Variant(
-        "no geometric augmentation",
-        augmentation=dict.fromkeys(("rotation", "shift", "zoom", "aspect", "flip"), 0.0),
-    ),
+    Variant("no geometric augmentation", augmentation=STRAIGHT),
+    Variant("no geometric augmentation, seed 1", augmentation=STRAIGHT, seed=1),
+    Variant("no flip", augmentation={"flip": 0.0}),
+    Variant("no flip, the rest of geometry halved", augmentation=SLIGHT),
+    Variant("no geometry, frames, tone and sharpening too", augmentation=STRAIGHT | HARD),
+    Variant("no geometry, exposed field", augmentation=STRAIGHT, trial=Trial.EXPOSED_FIELD),
     Variant("no label smoothing", {"label_smoothing": 0.0}),
     Variant("classes not balanced", {"balanced": False}),
     Variant("two classes", {"classes": 2}),
