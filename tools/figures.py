@@ -17,6 +17,8 @@ from typing import Any
 
 import export_tables
 
+from pneumoscope.evaluation.intervals import newcombe_auc
+
 ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ROOT / "reports"
 BENCHMARKS = ROOT / "benchmarks" / "results"
@@ -190,19 +192,28 @@ def data_figures() -> str:
 
 def shortcut_figures() -> str:
     """How well one number that is no anatomy tells the classes of the training images apart."""
-    audit = read_json(REPORTS / "data-audit.json")
-    meaning = audit["statistics_meaning"]
-    lines = [
-        [name.replace("_", " "), f"{auc:.3f}", meaning[name]] for name, auc in audit["shortcut_auc"]["train"].items()
-    ]
-    return table(["number", "AUC for pneumonia", "what it is"], sorted(lines, key=lambda line: line[1], reverse=True))
+    audits = [read_json(REPORTS / name) for name in ("data-audit.json", "data-audit-native.json")]
+    meaning = audits[0]["statistics_meaning"]
+    columns = []
+    for audit in audits:
+        counts = {c["label"]: c["images"] for c in audit["counts"] if c["split"] == "train"}
+        columns.append({name: auc_with_interval(auc, **counts) for name, auc in audit["shortcut_auc"]["train"].items()})
+    by_auc = sorted(columns[0], key=audits[0]["shortcut_auc"]["train"].__getitem__, reverse=True)
+    lines = [[name.replace("_", " "), *(column[name] for column in columns), meaning[name]] for name in by_auc]
+    return table(["number", "AUC at 224 x 224", "AUC at native size", "what it is"], lines)
+
+
+def auc_with_interval(auc: float, *, NORMAL: int, PNEUMONIA: int) -> str:  # noqa: N803 - the classes' names
+    """An AUC of so many images of each class, with its 95 % interval."""
+    low, high = newcombe_auc(auc, PNEUMONIA, NORMAL)
+    return f"{auc:.3f} ({low:.3f} to {high:.3f})"
 
 
 def ablation_figures() -> str:
     """Short trainings that differ in one thing each; seeds and folds as mean and standard deviation."""
     report = read_json(REPORTS / "ablations.json")
     variants = report["variants"]
-    metrics = ("grouped_auc", "ordered_auc", "grouped_nll", "ordered_nll", "worst_nll")
+    metrics = ("grouped_auc", "ordered_auc", "grouped_nll", "ordered_nll", "together_auc", "worst_nll")
     plain = [v for v in variants if v["name"].split()[0] in ("base", "seed", "fold")]
     repeated = {
         "seeds": [v for v in plain if v["fold"] == 0],
@@ -225,6 +236,7 @@ def ablation_figures() -> str:
         "AUC ordered",
         "NLL random",
         "NLL ordered",
+        "AUC ordered, squashed alike",
         "NLL after the worst change",
         "which",
     ]
@@ -253,13 +265,32 @@ def calibration_figures() -> str:
 
 def robustness_figures() -> str:
     """Accuracy on the time-ordered slice after each change of the radiographs, model by model, and what it cost."""
-    files = sorted(REPORTS.glob("*/ordered/shortcuts.json"))
-    models = {file.relative_to(REPORTS).parts[0]: read_json(file)["checks"] for file in files}
+    models = shortcut_reports()
     lines = []
-    for checks in zip(*models.values(), strict=True):
+    for checks in zip(*(report["checks"] for report in models.values()), strict=True):
         cells = [f"{check['accuracy']:.3f} ({check['accuracy_change']:+.3f})" for check in checks]
         lines.append([checks[0]["change"], *cells])
     return table(["change", *(f"`{name}`" for name in models)], lines)
+
+
+def aspect_figures() -> str:
+    """AUC on the time-ordered slice when each class is squashed less or more than it is."""
+    ways = {
+        "auc": "as they are",
+        "auc_pneumonia_stretched": "pneumonia stretched, normal squeezed",
+        "auc_normal_stretched": "normal stretched, pneumonia squeezed",
+    }
+    lines = []
+    for name, report in shortcut_reports().items():
+        cells = ((report["aspect"][way], *report["aspect"][f"{way}_ci95"]) for way in ways)
+        lines.append([f"`{name}`", *(f"{auc:.4f} ({low:.4f} to {high:.4f})" for auc, low, high in cells)])
+    return table(["model", *ways.values()], lines)
+
+
+def shortcut_reports() -> dict[str, Any]:
+    """What the shortcut checks wrote, by model."""
+    files = sorted(REPORTS.glob("*/ordered/shortcuts.json"))
+    return {file.relative_to(REPORTS).parts[0]: read_json(file) for file in files}
 
 
 def explanation_figures() -> str:
@@ -295,6 +326,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "backends": backend_figures,
     "calibration": calibration_figures,
     "robustness": robustness_figures,
+    "aspect": aspect_figures,
     "explanations": explanation_figures,
     "exports": lambda: table(*export_tables.size_and_speed(BENCHMARKS)),
     "operations": lambda: table(*export_tables.operations(BENCHMARKS)),

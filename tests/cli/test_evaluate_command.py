@@ -263,7 +263,9 @@ def test_shortcuts_are_checked_on_the_judged_images(
     assert content["n"] == 8
     assert [check["change"] for check in content["checks"]] == [change.value for change in Change]
     assert all(0 <= check["flips"] <= 8 and check["leans"] in (True, False) for check in content["checks"])
+    assert set(content["aspect"]) > {"stretch", "auc", "auc_pneumonia_stretched", "auc_normal_stretched"}
     assert "blurred by 1 pixel" in result.output
+    assert f"AUC {content['aspect']['auc_pneumonia_stretched']:.4f}" in result.output
 
 
 @pytest.mark.parametrize("option", ["--explanations", "--shortcuts"])

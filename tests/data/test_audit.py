@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import phantom
 from data_helpers import Write, cloud
@@ -17,6 +18,7 @@ from pneumoscope.data.audit_page import as_json, write_audit
 from pneumoscope.data.label_errors import Predicted
 from pneumoscope.data.layout import Label
 from pneumoscope.errors import DataError
+from pneumoscope.explain.shortcuts import STRETCH
 
 
 def test_a_sound_folder_has_no_finding(data_dir: Path) -> None:
@@ -191,3 +193,17 @@ def test_the_committed_audit_is_of_the_training_data_and_finds_its_24_groups(rad
     )
     assert committed["unparsed_names"] == ["train/PNEUMONIA/person447_virus_921_1.jpeg"]
     assert committed["numbers_under_both_agents"]["train"] == 808
+
+
+def test_the_committed_audit_of_native_files_has_the_aspect_ratio_that_squashing_hides(radiographs: Path) -> None:
+    """Against the share of pairs in which the pneumonia is the wider image."""
+    ratio: defaultdict[str, list[float]] = defaultdict(list)
+    for file in (radiographs / "native" / "train").rglob("*.jpeg"):
+        with Image.open(file) as image:
+            ratio[file.parent.name].append(image.width / image.height)
+    sick, well = np.array(ratio["PNEUMONIA"])[:, None], np.array(ratio["NORMAL"])
+    expected = (sick > well).mean() + (sick == well).mean() / 2
+    committed = json.loads((Path(__file__).parents[2] / "reports" / "data-audit-native.json").read_text("utf-8"))
+    assert committed["shortcut_auc"]["train"]["aspect_ratio"] == pytest.approx(expected, abs=1e-4)
+    assert expected > 0.8
+    assert sick.mean() / well.mean() == pytest.approx(STRETCH**2, rel=0.03)  # what the shortcut check undoes

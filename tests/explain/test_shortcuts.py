@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 import phantom
-from pneumoscope.explain.shortcuts import CHANGES, CORNER, FRAME, Change, check_shortcuts
+from pneumoscope.explain.shortcuts import CHANGES, CORNER, FRAME, STRETCH, Change, check_shortcuts
 from pneumoscope.model import load_model
 
 SIDE = 224
@@ -52,6 +52,20 @@ def test_gamma_and_shift_go_the_right_way(chest: NDArray[np.uint8]) -> None:
     np.testing.assert_array_equal(CHANGES[Change.SHIFTED_DOWN](chest)[9:], chest[:-9])
 
 
+def test_stretching_moves_columns_away_from_the_middle_and_back() -> None:
+    bars = np.zeros((SIDE, SIDE), np.uint8)
+    middle, distance = SIDE // 2, 60
+    bars[:, [middle - distance, middle + distance]] = 255
+    for change, factor in ((Change.WIDENED, STRETCH), (Change.NARROWED, 1 / STRETCH)):
+        row = CHANGES[change](bars)[SIDE // 3].astype(float)
+        for half, sign in ((slice(None, middle), -1), (slice(middle, None), 1)):
+            place = np.average(np.arange(SIDE)[half], weights=row[half])
+            assert place == pytest.approx(middle + sign * distance * factor, abs=1)
+    bright_left = np.tile(np.arange(SIDE)[::-1], (SIDE, 1)).astype(np.uint8)
+    assert np.unique(CHANGES[Change.NARROWED](bright_left)[:, :10]).size == 1  # the edge, repeated
+    assert CHANGES[Change.WIDENED](bright_left)[0, 0] < bright_left[0, 0]  # the edge, cut off
+
+
 class MarkerReader:
     """Calls pneumonia whatever has a bright upper left corner."""
 
@@ -75,7 +89,8 @@ def marked(count: int) -> tuple[list[NDArray[np.uint8]], NDArray[np.bool_]]:
 
 def test_a_model_that_reads_a_marker_is_caught() -> None:
     images, positive = marked(30)
-    results = {r.change: r for r in check_shortcuts(MarkerReader(), images, positive, threshold=0.5)}  # type: ignore[arg-type]
+    found = check_shortcuts(MarkerReader(), images, positive, threshold=0.5)  # type: ignore[arg-type]
+    results = {result.change: result for result in found.checks}
     corner = results[Change.UPPER_CORNERS_MASKED]
     assert corner.leans
     assert (corner.accuracy, corner.accuracy_change, corner.auc) == (0.5, -0.5, 0.5)
@@ -90,8 +105,34 @@ def test_a_model_that_reads_a_marker_is_caught() -> None:
 def test_one_class_alone_has_no_auc() -> None:
     images, positive = marked(4)
     alone = [image for image, sick in zip(images, positive, strict=True) if sick]
-    results = check_shortcuts(MarkerReader(), alone, np.ones(2, bool), threshold=0.5)  # type: ignore[arg-type]
-    assert all(result.auc is None for result in results)
+    found = check_shortcuts(MarkerReader(), alone, np.ones(2, bool), threshold=0.5)  # type: ignore[arg-type]
+    assert all(result.auc is None for result in found.checks)
+    assert found.aspect is None
+
+
+class ShapeReader(MarkerReader):
+    """Calls pneumonia by how narrow the bright shape is, as a network may that knows squashed files."""
+
+    def run(self, pixels: NDArray[np.uint8]) -> Any:
+        return SimpleNamespace(probability=float(1 - (pixels > 128).mean()), typicality=0.9)
+
+
+def test_a_model_that_reads_the_squashed_shape_is_caught() -> None:
+    """Shapes a fifth narrower in one class: the other order of widths turns its ranking round."""
+    positive = np.arange(20) % 2 == 1
+    images = []
+    for number, sick in enumerate(positive):
+        image = np.zeros((SIDE, SIDE), np.uint8)
+        half = (50 if sick else 60) + number % 3
+        image[:, SIDE // 2 - half : SIDE // 2 + half] = 255
+        images.append(image)
+    aspect = check_shortcuts(ShapeReader(), images, positive, threshold=0.5).aspect  # type: ignore[arg-type]
+    assert aspect is not None
+    assert (aspect.auc, aspect.auc_normal_stretched) == (1.0, 1.0)
+    assert aspect.auc_pneumonia_stretched < 0.2
+    low, high = aspect.auc_pneumonia_stretched_ci95
+    assert low <= aspect.auc_pneumonia_stretched < high < 0.5
+    assert aspect.auc_ci95[0] < 1.0
 
 
 def test_the_built_in_model_does_not_lean(radiographs: Path) -> None:
@@ -105,7 +146,7 @@ def test_the_built_in_model_does_not_lean(radiographs: Path) -> None:
     pixels = [shrink(read_image(path).pixels, width=SIDE, height=SIDE) for path in paths]
     positive = np.array([path.parent.name == "PNEUMONIA" for path in paths])
     _, point = model.contract.operating_point(None)
-    for result in check_shortcuts(model, pixels, positive, threshold=point.threshold):
+    for result in check_shortcuts(model, pixels, positive, threshold=point.threshold).checks:
         assert not result.leans, result
         if result.change in (Change.UPPER_CORNERS_MASKED, Change.ALL_CORNERS_MASKED):
             assert result.flips <= 2, result

@@ -308,7 +308,7 @@ def _test_shortcuts(judged: Judged, seed: int, file: Path) -> str:
     import json
 
     from pneumoscope.atomic import write_atomically
-    from pneumoscope.explain.shortcuts import check_shortcuts, to_json
+    from pneumoscope.explain.shortcuts import check_shortcuts
     from pneumoscope.images import read_image
     from pneumoscope.preprocess import shrink
 
@@ -320,12 +320,14 @@ def _test_shortcuts(judged: Judged, seed: int, file: Path) -> str:
         for row in rows
     )
     patients = None if table.patients is None else [table.patients[row] for row in rows]
-    results = check_shortcuts(
+    found = check_shortcuts(
         judged.model, pixels, table.labels[rows] == 1, threshold=judged.threshold, patients=patients, seed=seed
     )
-    content = to_json(results, images=len(rows), threshold=judged.threshold)
-    write_atomically(file, (json.dumps(content, indent=2) + "\n").encode())
-    lines = [f"{r.change:<36}  accuracy {r.accuracy_change:+.4f}  flips {r.flips} of {len(rows)}" for r in results]
+    write_atomically(file, (json.dumps(found.to_json(), indent=2) + "\n").encode())
+    lines = [f"{r.change:<36}  accuracy {r.accuracy_change:+.4f}  flips {r.flips} of {len(rows)}" for r in found.checks]
+    if found.aspect is not None:
+        plain, stretched = found.aspect.auc, found.aspect.auc_pneumonia_stretched
+        lines.append(f"{'pneumonia stretched, normal squeezed':<36}  AUC {stretched:.4f} (as they are {plain:.4f})")
     return "\n".join([*lines, f"shortcuts  {file}"])
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from pneumoscope.evaluation.bootstrap import Resampling
-from pneumoscope.evaluation.intervals import Interval, delong, wilson
+from pneumoscope.evaluation.intervals import Interval, delong, newcombe_auc, wilson
 from pneumoscope.model import Model
 
 Pixels = NDArray[np.uint8]
@@ -27,6 +27,8 @@ CORNER: Final = 0.2
 """Side of a masked corner, share of the image's; side markers stand within it."""
 FRAME: Final = 0.07
 """Width of the masked frame, share of the side."""
+STRETCH: Final = 1.13
+"""Change of the width. Squashing into a square hides the file's aspect ratio in the chest's shape."""
 TOLERATED_LOSS: Final = 0.01
 """Accuracy that masking may cost; a model whose 95 % interval of the loss lies beyond it leans on what was hidden."""
 
@@ -42,6 +44,8 @@ class Change(StrEnum):
     ROTATED_RIGHT = "rotated by 5 degrees to the right"
     SHIFTED_RIGHT = "shifted right by 4 %"
     SHIFTED_DOWN = "shifted down by 4 %"
+    WIDENED = "stretched across by 13 %"
+    NARROWED = "squeezed across by 13 %"
     DARKER = "gamma 1.25"
     BRIGHTER = "gamma 0.8"
     BLURRED = "blurred by 1 pixel"
@@ -80,6 +84,15 @@ def _shifted(pixels: Pixels, right: float, down: float) -> Pixels:
     return pixels[np.ix_(rows, columns)]
 
 
+def _stretched(pixels: Pixels, across: float) -> Pixels:
+    """Sides are cut off, or the edge is repeated where nothing was."""
+    height, width = pixels.shape
+    shape = (round(width * across), height)
+    stretched = np.asarray(Image.fromarray(pixels).resize(shape, Image.Resampling.BILINEAR))
+    columns = np.clip(np.arange(width) + (shape[0] - width) // 2, 0, shape[0] - 1)
+    return stretched[:, columns]
+
+
 def _gamma(pixels: Pixels, exponent: float) -> Pixels:
     levels = (np.arange(256) / 255) ** exponent * 255
     return np.round(levels).astype(np.uint8)[pixels]
@@ -98,6 +111,8 @@ CHANGES: Final[Mapping[Change, Callable[[Pixels], Pixels]]] = {
     Change.ROTATED_RIGHT: lambda pixels: _rotated(pixels, -5),
     Change.SHIFTED_RIGHT: lambda pixels: _shifted(pixels, 0.04, 0),
     Change.SHIFTED_DOWN: lambda pixels: _shifted(pixels, 0, 0.04),
+    Change.WIDENED: lambda pixels: _stretched(pixels, STRETCH),
+    Change.NARROWED: lambda pixels: _stretched(pixels, 1 / STRETCH),
     Change.DARKER: lambda pixels: _gamma(pixels, 1.25),
     Change.BRIGHTER: lambda pixels: _gamma(pixels, 0.8),
     Change.BLURRED: lambda pixels: _filtered(pixels, ImageFilter.GaussianBlur(1)),
@@ -137,10 +152,55 @@ class CheckResult:
         return self.change in MASKING and self.accuracy_change_ci95[1] < -TOLERATED_LOSS
 
 
-def to_json(results: Sequence[CheckResult], *, images: int, threshold: float) -> dict[str, Any]:
-    """What ``shortcuts.json`` holds."""
-    checks = [{**dataclasses.asdict(result), "leans": result.leans} for result in results]
-    return {"n": images, "threshold": threshold, "tolerated_loss": TOLERATED_LOSS, "checks": checks}
+@dataclass(frozen=True)
+class AspectCheck:
+    """How well the classes are told apart after they were squashed less and more.
+
+    Where one class's files are wider than the other's (docs/data.md), a network may read that off the chest's shape,
+    which squashing has changed. Intervals are Newcombe's.
+
+    Attributes:
+        auc: as the radiographs are, 0 to 1.
+        auc_pneumonia_stretched: pneumonias stretched across, normals squeezed, both by :data:`STRETCH`; where
+            pneumonia's files are the wider ones, this brings the classes together.
+        auc_normal_stretched: the other way round.
+    """
+
+    auc: float
+    auc_ci95: Interval
+    auc_pneumonia_stretched: float
+    auc_pneumonia_stretched_ci95: Interval
+    auc_normal_stretched: float
+    auc_normal_stretched_ci95: Interval
+
+
+@dataclass(frozen=True)
+class Shortcuts:
+    """What :func:`check_shortcuts` found.
+
+    Attributes:
+        images: how many were judged.
+        threshold: probability from which an image was called pneumonia.
+        checks: one for each change, in the order of :class:`Change`.
+        aspect: ``None`` where one class is missing.
+    """
+
+    images: int
+    threshold: float
+    checks: tuple[CheckResult, ...]
+    aspect: AspectCheck | None
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``shortcuts.json`` holds."""
+        checks = [{**dataclasses.asdict(check), "leans": check.leans} for check in self.checks]
+        aspect = None if self.aspect is None else {"stretch": STRETCH, **dataclasses.asdict(self.aspect)}
+        return {
+            "n": self.images,
+            "threshold": self.threshold,
+            "tolerated_loss": TOLERATED_LOSS,
+            "checks": checks,
+            "aspect": aspect,
+        }
 
 
 def check_shortcuts(
@@ -151,7 +211,7 @@ def check_shortcuts(
     threshold: float,
     patients: Sequence[str | None] | None = None,
     seed: int = 0,
-) -> list[CheckResult]:
+) -> Shortcuts:
     """Judge every radiograph as it is and after each change.
 
     Args:
@@ -172,13 +232,13 @@ def check_shortcuts(
     everything, limit = np.ones(len(positive), bool), model.contract.typicality_limit
     (before, typical_before), changed = values[0], values[1:]
     right_before = (before >= threshold) == positive
+    both = 0 < positive.sum() < len(positive)
     results = []
     for change, (after, typical_after) in zip(CHANGES, changed, strict=True):
         right = (after >= threshold) == positive
         draws = resampling.proportion(right, everything) - resampling.proportion(right_before, everything)
         low, high = np.quantile(draws, (0.025, 0.975))
         flips = int(((after >= threshold) != (before >= threshold)).sum())
-        both = 0 < positive.sum() < len(positive)
         results.append(
             CheckResult(
                 change=change,
@@ -192,4 +252,16 @@ def check_shortcuts(
                 atypical=int(((typical_after < limit) & (typical_before >= limit)).sum()),
             )
         )
-    return results
+    aspect = _check_aspect(positive, before, dict(zip(CHANGES, changed[:, 0], strict=True))) if both else None
+    return Shortcuts(len(positive), threshold, tuple(results), aspect)
+
+
+def _check_aspect(
+    positive: NDArray[np.bool_], plain: NDArray[np.float64], changed: Mapping[Change, NDArray[np.float64]]
+) -> AspectCheck:
+    wide, narrow = changed[Change.WIDENED], changed[Change.NARROWED]
+    scores = (plain, np.where(positive, wide, narrow), np.where(positive, narrow, wide))
+    aucs = [float(delong(positive.astype(np.int64), score).aucs[0]) for score in scores]
+    sick, well = int(positive.sum()), int((~positive).sum())
+    first, second, third = ((auc, newcombe_auc(auc, sick, well)) for auc in aucs)
+    return AspectCheck(*first, *second, *third)
