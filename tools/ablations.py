@@ -1,12 +1,13 @@
-"""What each part of PneumoNet's recipe is worth, and how far seeds and folds scatter: ``reports/ablations.json``.
+"""What each part of the recipes is worth, and how far seeds and folds scatter: ``reports/ablations.json``.
 
     PNEUMOSCOPE_DATA=DATA python tools/ablations.py RUNS
 
-Every variant is a short training at 128 pixels, of as many steps as six epochs have, in a folder of its own under RUNS.
-Those whose figures are written already are not trained again (take their lines out to have them anew), nor those that
-are finished under RUNS, so the command may be stopped and given anew. Judged by the last epoch, on both validations,
-and on the time-ordered slice after each change of the shortcut checks. Short trainings at low resolution: what helps
-here need not help a long one. Needs cleanlab besides the ``train`` extra.
+Every variant is a training in a folder of its own under RUNS: of PneumoNet's recipe at 128 pixels, with as many steps
+as six epochs have, unless its name says another length or network. Short trainings at low resolution: what helps here
+need not help a long one, so a few are as long as the recipe says. Those whose figures are written already are not
+trained again (take their lines out to have them anew), nor those that are finished under RUNS, so the command may be
+stopped and given anew. Judged by the last epoch, on both validations, and on the time-ordered slice after each change
+of the shortcut checks. Needs cleanlab besides the ``train`` extra.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from trials import (
 
 from pneumoscope.data.checks import check_folder
 from pneumoscope.data.splits import ManifestRow, Role, assign_roles
-from pneumoscope.explain.shortcuts import CHANGES
+from pneumoscope.explain.shortcuts import CHANGES, Change
 from pneumoscope.preprocess import shrink
 from pneumoscope.training import fit
 from pneumoscope.training.fit import balanced_nll, pneumonia_logit, predict_logits, roc_auc, train
@@ -73,6 +74,7 @@ class Variant:
         folds: how many there are.
         stages: epochs and image sizes.
         trial: a way to train that no recipe has.
+        recipe: that is changed.
     """
 
     name: str
@@ -83,11 +85,14 @@ class Variant:
     folds: int = 10
     stages: tuple[Stage, ...] = (Stage(EPOCHS, SIZE),)
     trial: Trial | None = None
+    recipe: str = "pneumonet"
 
 
 STRAIGHT = dict.fromkeys(("rotation", "shift", "zoom", "aspect", "flip"), 0.0)
 SLIGHT = {"rotation": 5.0, "shift": 0.03, "zoom": 0.06, "aspect": 0.05, "flip": 0.0}
 HARD = {"frame": 0.3, "tone": 0.8, "sharpen": 0.5}
+FULL, STAGES = {"ema": 0.995}, (Stage(12, SIZE), Stage(5, 224))
+LITE0 = partial(Variant, stages=(Stage(4, SIZE),), recipe="lite0")
 
 SEEDS = (Variant("base"), *(Variant(f"seed {seed}", seed=seed) for seed in (1, 2)))
 VARIANTS = (
@@ -111,24 +116,46 @@ VARIANTS = (
     Variant("no geometric augmentation", augmentation=STRAIGHT),
     Variant("no geometric augmentation, seed 1", augmentation=STRAIGHT, seed=1),
     Variant("no flip", augmentation={"flip": 0.0}),
+    *(Variant(f"no {part}", augmentation={part: 0.0}) for part in ("rotation", "shift", "zoom", "aspect")),
     Variant("no flip, the rest of geometry halved", augmentation=SLIGHT),
     Variant("no geometry, frames, tone and sharpening too", augmentation=STRAIGHT | HARD),
     Variant("no geometry, exposed field", augmentation=STRAIGHT, trial=Trial.EXPOSED_FIELD),
+    Variant("aspect ratio varied by 50 %", augmentation={"aspect": 0.5}),
+    Variant("no geometry but aspect ratio varied by 50 %", augmentation=STRAIGHT | {"aspect": 0.5}),
     Variant("no label smoothing", {"label_smoothing": 0.0}),
     Variant("classes not balanced", {"balanced": False}),
     Variant("two classes", {"classes": 2}),
     Variant("fold 3", fold=3),
     Variant("fold 4", fold=4),
+    Variant("full length", FULL, stages=STAGES),
+    Variant("full length, no geometry", FULL, augmentation=STRAIGHT, stages=STAGES),
+    Variant("full length, no geometry, seed 1", FULL, augmentation=STRAIGHT, stages=STAGES, seed=1),
+    *(
+        Variant(name, FULL, STRAIGHT | HARD | {"aspect": aspect}, stages=STAGES, trial=Trial.EXPOSED_FIELD)
+        for name, aspect in {
+            "full length, no geometry, frames, tone, sharpening, exposed field": 0.0,
+            "full length, no geometry but aspect ratio by 25 %, frames, tone, sharpening, exposed field": 0.25,
+            "full length, no geometry but aspect ratio, frames, tone, sharpening, exposed field": 0.5,
+        }.items()
+    ),
+    LITE0("EfficientNet-Lite0"),
+    LITE0("EfficientNet-Lite0, seed 1", seed=1),
+    LITE0("EfficientNet-Lite0, no geometry", augmentation=STRAIGHT),
+    LITE0("EfficientNet-Lite0, no geometry, seed 1", augmentation=STRAIGHT, seed=1),
+    LITE0("EfficientNet-Lite0, no geometry but aspect ratio varied by 50 %", augmentation=STRAIGHT | {"aspect": 0.5}),
+    LITE0(
+        "EfficientNet-Lite0, no geometry but aspect ratio, frames, tone, sharpening",
+        augmentation=STRAIGHT | HARD | {"aspect": 0.5},
+    ),
 )
-
 
 HALVES = tuple(Variant(f"half {half}", fold=half, folds=2) for half in (0, 1))
 """Each judges what the other was trained on, to find suspicious labels."""
 
 
 def recipe_of(variant: Variant) -> Recipe:
-    """PneumoNet's recipe, shortened and changed."""
-    base = load_recipe("pneumonet")
+    """The variant's recipe, shortened and changed."""
+    base = load_recipe(variant.recipe)
     augmentation = dataclasses.replace(base.augmentation, **variant.augmentation)
     settings: dict[str, Any] = {"statistics_batches": 20, "ema": 0.99, **variant.changes}
     if variant.trial is Trial.EXPOSED_FIELD:
@@ -143,8 +170,12 @@ def rows_of(data: Path, fold: int, folds: int) -> list[ManifestRow]:
     return assign_roles(checked.images, hashes=checked.hashes, fold=fold, folds=folds)
 
 
-def judged(*runs: RunFolder) -> dict[str, float | str]:
-    """The last epoch's mean log odds over the runs on both validations, and the change that harms the slice most."""
+def judged(*runs: RunFolder, size: int) -> dict[str, float | str]:
+    """The last epoch's mean log odds over the runs on both validations, and on the slice changed.
+
+    Changed by what harms most, and so that both classes are squashed alike: pneumonias, whose files are wider,
+    stretched, normals squeezed.
+    """
     import keras
 
     models = [keras.models.load_model(run.last(run.read_log()[-1].epoch), compile=False) for run in runs]
@@ -154,17 +185,26 @@ def judged(*runs: RunFolder) -> dict[str, float | str]:
         for role in (Role.GROUPED, Role.ORDERED)
     }
 
-    def scores(role: Role, change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> tuple[float, float]:
-        pixels = np.stack([shrink(change(image), width=SIZE, height=SIZE) for image in sets[role].pixels])
-        logit = np.mean([pneumonia_logit(predict_logits(model, pixels)) for model in models], axis=0)
-        return balanced_nll(logit, sets[role].positive), roc_auc(logit, sets[role].positive)
+    def logits(role: Role, change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> NDArray[np.float64]:
+        pixels = np.stack([shrink(change(image), width=size, height=size) for image in sets[role].pixels])
+        logit = [pneumonia_logit(predict_logits(model, pixels)) for model in models]
+        mean: NDArray[np.float64] = np.mean(logit, axis=0)
+        return mean
 
-    changed = {change: scores(Role.ORDERED, apply) for change, apply in CHANGES.items()}
-    worst = max(changed, key=lambda change: changed[change])
+    positive = sets[Role.ORDERED].positive
+    changed = {change: logits(Role.ORDERED, apply) for change, apply in CHANGES.items()}
+    together = np.where(positive, changed.pop(Change.WIDENED), changed.pop(Change.NARROWED))
+    worst = max(changed, key=lambda change: balanced_nll(changed[change], positive))
+    judged_logits = {
+        "grouped": logits(Role.GROUPED, np.array),
+        "ordered": logits(Role.ORDERED, np.array),
+        "worst": changed[worst],
+        "together": together,
+    }
     figures: dict[str, float | str] = {"worst_change": worst.value}
-    plain = {"grouped": scores(Role.GROUPED, np.array), "ordered": scores(Role.ORDERED, np.array)}
-    for name, (nll, auc) in (plain | {"worst": changed[worst]}).items():
-        figures |= {f"{name}_nll": nll, f"{name}_auc": auc}
+    for name, logit in judged_logits.items():
+        truth = sets[Role.GROUPED].positive if name == "grouped" else positive
+        figures |= {f"{name}_nll": balanced_nll(logit, truth), f"{name}_auc": roc_auc(logit, truth)}
     return figures
 
 
@@ -194,10 +234,10 @@ def folder_of(variant: Variant) -> str:
     return variant.name.translate(str.maketrans(" ", "-", ",()"))
 
 
-def judged_once(file: Path, *runs: RunFolder) -> dict[str, Any]:
+def judged_once(file: Path, *runs: RunFolder, size: int = SIZE) -> dict[str, Any]:
     """What ``judged`` says, kept in a file: it takes a minute."""
     if not file.exists():
-        file.write_text(json.dumps(judged(*runs)), encoding="utf-8")
+        file.write_text(json.dumps(judged(*runs, size=size)), encoding="utf-8")
     figures: dict[str, Any] = json.loads(file.read_text("utf-8"))
     return figures
 
@@ -223,7 +263,8 @@ def main() -> None:
         line = measured(variant, report["variants"])
         if line is None:
             run, images = trained(variant, data, runs)
-            line = {**as_line(variant), "training_images": images, **judged_once(run.path / "judged.json", run)}
+            figures = judged_once(run.path / "judged.json", run, size=variant.stages[-1].size)
+            line = {**as_line(variant), "training_images": images, **figures}
         lines.append(line)
         if variant == SEEDS[-1] and not report["ensembles"]:
             seeds = [trained(seed, data, runs)[0] for seed in SEEDS]
