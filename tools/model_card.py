@@ -59,6 +59,8 @@ _CAVEATS = """\
 - Both validations helped to choose epoch, calibration and thresholds; the figures lean to the optimistic side. The
   official test split is scored from outside, once a release.
 - One hospital. Published models of this kind fell to an AUC of 0.54 on other hospitals' children.
+- Part of what every model knows is the aspect ratio of the files, which squashing leaves in the chest's shape
+  ([measured](experiments.md#squashed-shapes)).
 - The [heatmap](explanations.md) shows what moved the score, not where the disease is.
 - Validate on your own patients before any study, and choose the threshold there."""
 
