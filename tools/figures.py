@@ -227,7 +227,7 @@ def ablation_figures() -> str:
         cells = [f"{statistics.mean(column):.4f} (SD {statistics.stdev(column):.4f})" for column in columns]
         lines.append([f"base, {len(runs)} {what}", *cells, ""])
     lines += [
-        [line["name"], *(f"{line[metric]:.4f}" for metric in metrics), line["worst_change"]]
+        [line["name"], *(f"{line[metric]:.4f}" for metric in metrics), line["worst_change"].partition(",")[0]]
         for line in (*variants, *report["ensembles"])
     ]
     header = [
