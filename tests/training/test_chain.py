@@ -89,7 +89,7 @@ def test_the_pair_is_the_average_of_its_members(pair: RunFolder, rows: list[Mani
         logits = np.asarray(keras.Model(member.input, member.output["logits"]).predict_on_batch(pixels))
         expected += logits / (2 * fit.pneumonia_logit(logits).std())
     assert expected.std() > 0.01
-    np.testing.assert_allclose(joined, expected, rtol=1e-4, atol=1e-3)  # hardly trained: log odds of hundreds
+    np.testing.assert_allclose(joined, expected, rtol=1e-5, atol=1e-3)  # hardly trained: log odds of hundreds
     ordered = np.array([row.role is Role.ORDERED for row in images.rows])
     (record,) = pair.read_log()
     auc = fit.roc_auc(fit.pneumonia_logit(joined[ordered]), images.positive[ordered])
@@ -103,9 +103,7 @@ def test_maps_and_classifier_give_the_logits(pair: RunFolder, rows: list[Manifes
     out = network.predict_on_batch(pixels)
     kernel, bias = network.get_layer("classifier").get_weights()
     assert out["maps"].shape == (4, 14, 14, 256 + 1280)
-    np.testing.assert_allclose(
-        np.asarray(out["maps"]).mean((1, 2)) @ kernel + bias, out["logits"], rtol=1e-5, atol=1e-4
-    )
+    np.testing.assert_allclose(np.asarray(out["maps"]).mean((1, 2)) @ kernel + bias, out["logits"], atol=1e-4)
 
 
 def test_start_and_teachers_are_trained_once_each(
