@@ -11,7 +11,7 @@ import json
 import statistics
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,13 @@ def with_interval(report: dict[str, Any], metric: str) -> str:
     interval = report["ci95"].get(metric) or report["ci95_bootstrap"].get(metric)
     if value is None or interval is None:
         return "undefined"
-    return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
+    return with_bounds(value, interval)
+
+
+def with_bounds(value: float, bounds: Sequence[float], form: str = ".3f") -> str:
+    """A number with its 95 % interval."""
+    low, high = bounds
+    return f"{value:{form}} ({low:{form}} to {high:{form}})"
 
 
 def model_figures() -> str:
@@ -197,16 +203,12 @@ def shortcut_figures() -> str:
     columns = []
     for audit in audits:
         counts = {c["label"]: c["images"] for c in audit["counts"] if c["split"] == "train"}
-        columns.append({name: auc_with_interval(auc, **counts) for name, auc in audit["shortcut_auc"]["train"].items()})
+        aucs = audit["shortcut_auc"]["train"]
+        sizes = counts["PNEUMONIA"], counts["NORMAL"]
+        columns.append({name: with_bounds(auc, newcombe_auc(auc, *sizes)) for name, auc in aucs.items()})
     by_auc = sorted(columns[0], key=audits[0]["shortcut_auc"]["train"].__getitem__, reverse=True)
     lines = [[name.replace("_", " "), *(column[name] for column in columns), meaning[name]] for name in by_auc]
     return table(["number", "AUC at 224 x 224", "AUC at native size", "what it is"], lines)
-
-
-def auc_with_interval(auc: float, *, NORMAL: int, PNEUMONIA: int) -> str:  # noqa: N803 - the classes' names
-    """An AUC of so many images of each class, with its 95 % interval."""
-    low, high = newcombe_auc(auc, PNEUMONIA, NORMAL)
-    return f"{auc:.3f} ({low:.3f} to {high:.3f})"
 
 
 def ablation_figures() -> str:
@@ -276,15 +278,19 @@ def robustness_figures() -> str:
 def aspect_figures() -> str:
     """AUC on the time-ordered slice when each class is squashed less or more than it is."""
     ways = {
-        "auc": "as they are",
         "auc_pneumonia_stretched": "pneumonia stretched, normal squeezed",
         "auc_normal_stretched": "normal stretched, pneumonia squeezed",
     }
     lines = []
     for name, report in shortcut_reports().items():
-        cells = ((report["aspect"][way], *report["aspect"][f"{way}_ci95"]) for way in ways)
-        lines.append([f"`{name}`", *(f"{auc:.4f} ({low:.4f} to {high:.4f})" for auc, low, high in cells)])
-    return table(["model", *ways.values()], lines)
+        aspect = report["aspect"]
+        cells = [with_bounds(aspect["auc"], aspect["auc_ci95"], ".4f")]
+        for way in ways:
+            cells.append(with_bounds(aspect[way], aspect[f"{way}_ci95"], ".4f"))
+            cells.append(with_bounds(aspect[f"{way}_change"], aspect[f"{way}_change_ci95"], "+.4f"))
+        lines.append([f"`{name}`", *cells])
+    header = [cell for way in ways.values() for cell in (way, "change")]
+    return table(["model", "as they are", *header], lines)
 
 
 def shortcut_reports() -> dict[str, Any]:

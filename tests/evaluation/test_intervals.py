@@ -92,3 +92,18 @@ def test_newcombe_limit_solves_its_equation_by_grid() -> None:
     variance = grid * (1 - grid) / (m * n) * (1 + ((m + n) / 2 - 1) * ((1 - grid) / (2 - grid) + grid / (1 + grid)))
     inside = grid[np.abs(1.0 - grid) <= 1.959964 * np.sqrt(variance)]
     assert newcombe_auc(1.0, m, n) == pytest.approx((inside.min(), 1.0), abs=1e-5)
+
+
+def test_difference_of_two_of_several_aucs_is_that_of_the_two_alone() -> None:
+    rng = np.random.default_rng(5)
+    labels = np.arange(60) % 2
+    scores = rng.normal(size=(3, 60)) + labels * np.array([[1.5], [1.0], [0.5]])
+    of_three, of_two = delong(labels, scores), delong(labels, scores[[2, 0]])
+    interval = of_three.difference_interval(2, 0)
+    assert interval is not None
+    assert interval == pytest.approx(of_two.difference_interval())
+    assert sum(interval) / 2 == pytest.approx(of_three.aucs[2] - of_three.aucs[0])
+    error = of_three.difference_error(2, 0)
+    variance = of_three.covariance[2, 2] + of_three.covariance[0, 0] - 2 * of_three.covariance[2, 0]
+    assert error == pytest.approx(variance**0.5)
+    assert of_three.difference_error(1, 1) is None

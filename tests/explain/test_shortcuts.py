@@ -110,6 +110,13 @@ def test_one_class_alone_has_no_auc() -> None:
     assert found.aspect is None
 
 
+def bar(half: int) -> NDArray[np.uint8]:
+    """A bright bar in the middle, so many columns wide to both sides."""
+    image = np.zeros((SIDE, SIDE), np.uint8)
+    image[:, SIDE // 2 - half : SIDE // 2 + half] = 255
+    return image
+
+
 class ShapeReader(MarkerReader):
     """Calls pneumonia by how narrow the bright shape is, as a network may that knows squashed files."""
 
@@ -120,12 +127,7 @@ class ShapeReader(MarkerReader):
 def test_a_model_that_reads_the_squashed_shape_is_caught() -> None:
     """Shapes a fifth narrower in one class: the other order of widths turns its ranking round."""
     positive = np.arange(20) % 2 == 1
-    images = []
-    for number, sick in enumerate(positive):
-        image = np.zeros((SIDE, SIDE), np.uint8)
-        half = (50 if sick else 60) + number % 3
-        image[:, SIDE // 2 - half : SIDE // 2 + half] = 255
-        images.append(image)
+    images = [bar((50 if sick else 60) + number % 3) for number, sick in enumerate(positive)]
     aspect = check_shortcuts(ShapeReader(), images, positive, threshold=0.5).aspect  # type: ignore[arg-type]
     assert aspect is not None
     assert (aspect.auc, aspect.auc_normal_stretched) == (1.0, 1.0)
@@ -133,6 +135,28 @@ def test_a_model_that_reads_the_squashed_shape_is_caught() -> None:
     low, high = aspect.auc_pneumonia_stretched_ci95
     assert low <= aspect.auc_pneumonia_stretched < high < 0.5
     assert aspect.auc_ci95[0] < 1.0
+    assert aspect.auc_normal_stretched_change_ci95 is None  # both rank perfectly
+
+
+def test_what_the_squashed_shape_is_worth_has_an_interval() -> None:
+    """Widths of the classes overlap: half the pairs stand the wrong way round after the change."""
+    positive = np.arange(40) % 2 == 1
+    images = [bar((46 if sick else 53) + 5 * number % 14) for number, sick in enumerate(positive)]
+    aspect = check_shortcuts(ShapeReader(), images, positive, threshold=0.5).aspect  # type: ignore[arg-type]
+    assert aspect is not None
+    for auc, change, interval in (
+        (
+            aspect.auc_pneumonia_stretched,
+            aspect.auc_pneumonia_stretched_change,
+            aspect.auc_pneumonia_stretched_change_ci95,
+        ),
+        (aspect.auc_normal_stretched, aspect.auc_normal_stretched_change, aspect.auc_normal_stretched_change_ci95),
+    ):
+        assert interval is not None
+        assert change == auc - aspect.auc
+        assert interval[0] < change < interval[1]
+    assert aspect.auc_pneumonia_stretched_change < -0.2
+    assert aspect.auc_normal_stretched_change > 0
 
 
 def test_the_built_in_model_does_not_lean(radiographs: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -223,14 +222,11 @@ def _delong_test(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> DeLo
     if labels.all() or not labels.any():
         return "the images that both judged are all of one class"
     estimate = delong(labels, scores)
-    difference = float(estimate.aucs[0] - estimate.aucs[1])
-    contrast = np.array([1.0, -1.0])
-    variance = float(contrast @ estimate.covariance @ contrast)
-    if not variance > 1e-15:  # equal rankings differ by rounding alone
+    error, interval = estimate.difference_error(), estimate.difference_interval()
+    if error is None or interval is None:
         return "the variance of the difference is zero or needs two images of each class"
-    error = math.sqrt(variance)
-    half = float(norm.ppf(0.975)) * error
-    return DeLongTest(difference, (difference - half, difference + half), float(2 * norm.sf(abs(difference) / error)))
+    difference = float(estimate.aucs[0] - estimate.aucs[1])
+    return DeLongTest(difference, interval, float(2 * norm.sf(abs(difference) / error)))
 
 
 def _difference(

@@ -58,6 +58,23 @@ class DeLong:
         half = _Z * math.sqrt(variance)
         return max(0.0, float(self.aucs[model]) - half), min(1.0, float(self.aucs[model]) + half)
 
+    def difference_error(self, first: int = 0, second: int = 1) -> float | None:
+        """Standard error of the first AUC less the second; ``None`` where it cannot be estimated.
+
+        That is where one class has a single image, or where the variance is zero but for rounding: both rank alike,
+        or each perfectly or perfectly wrong.
+        """
+        contrast = np.zeros(len(self.aucs))
+        contrast[first] += 1
+        contrast[second] -= 1
+        variance = float(contrast @ self.covariance @ contrast)
+        return math.sqrt(variance) if variance > 1e-15 else None
+
+    def difference_interval(self, first: int = 0, second: int = 1) -> Interval | None:
+        """95 % interval of the first AUC less the second on the same images; ``None`` as of the error."""
+        error, difference = self.difference_error(first, second), float(self.aucs[first] - self.aucs[second])
+        return None if error is None else (difference - _Z * error, difference + _Z * error)
+
 
 def delong(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> DeLong:
     """AUCs and their covariance by DeLong's method.

@@ -157,21 +157,28 @@ class AspectCheck:
     """How well the classes are told apart after they were squashed less and more.
 
     Where one class's files are wider than the other's (docs/data.md), a network may read that off the chest's shape,
-    which squashing has changed. Intervals are Newcombe's.
+    which squashing has changed. Intervals of AUCs are Newcombe's; those of changes are DeLong's for the same images,
+    ``None`` where that variance is zero, as between perfect rankings, or one class has a single image.
 
     Attributes:
         auc: as the radiographs are, 0 to 1.
         auc_pneumonia_stretched: pneumonias stretched across, normals squeezed, both by :data:`STRETCH`; where
             pneumonia's files are the wider ones, this brings the classes together.
+        auc_pneumonia_stretched_change: what that gained or cost.
         auc_normal_stretched: the other way round.
+        auc_normal_stretched_change: what that gained or cost.
     """
 
     auc: float
     auc_ci95: Interval
     auc_pneumonia_stretched: float
     auc_pneumonia_stretched_ci95: Interval
+    auc_pneumonia_stretched_change: float
+    auc_pneumonia_stretched_change_ci95: Interval | None
     auc_normal_stretched: float
     auc_normal_stretched_ci95: Interval
+    auc_normal_stretched_change: float
+    auc_normal_stretched_change_ci95: Interval | None
 
 
 @dataclass(frozen=True)
@@ -261,7 +268,21 @@ def _check_aspect(
 ) -> AspectCheck:
     wide, narrow = changed[Change.WIDENED], changed[Change.NARROWED]
     scores = (plain, np.where(positive, wide, narrow), np.where(positive, narrow, wide))
-    aucs = [float(delong(positive.astype(np.int64), score).aucs[0]) for score in scores]
-    sick, well = int(positive.sum()), int((~positive).sum())
-    first, second, third = ((auc, newcombe_auc(auc, sick, well)) for auc in aucs)
-    return AspectCheck(*first, *second, *third)
+    estimate = delong(positive.astype(np.int64), np.stack(scores))
+    as_is, together, apart = map(float, estimate.aucs)
+
+    def interval(auc: float) -> Interval:
+        return newcombe_auc(auc, estimate.positives, estimate.negatives)
+
+    return AspectCheck(
+        auc=as_is,
+        auc_ci95=interval(as_is),
+        auc_pneumonia_stretched=together,
+        auc_pneumonia_stretched_ci95=interval(together),
+        auc_pneumonia_stretched_change=together - as_is,
+        auc_pneumonia_stretched_change_ci95=estimate.difference_interval(1, 0),
+        auc_normal_stretched=apart,
+        auc_normal_stretched_ci95=interval(apart),
+        auc_normal_stretched_change=apart - as_is,
+        auc_normal_stretched_change_ci95=estimate.difference_interval(2, 0),
+    )
