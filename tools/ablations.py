@@ -92,7 +92,7 @@ STRAIGHT = dict.fromkeys(("rotation", "shift", "zoom", "aspect", "flip"), 0.0)
 SLIGHT = {"rotation": 5.0, "shift": 0.03, "zoom": 0.06, "aspect": 0.05, "flip": 0.0}
 HARD = {"frame": 0.3, "tone": 0.8, "sharpen": 0.5}
 FULL, STAGES = {"ema": 0.995}, (Stage(12, SIZE), Stage(5, 224))
-LITE0 = partial(Variant, stages=(Stage(4, SIZE),), recipe="lite0")
+lite0 = partial(Variant, stages=(Stage(4, SIZE),), recipe="lite0")
 
 SEEDS = (Variant("base"), *(Variant(f"seed {seed}", seed=seed) for seed in (1, 2)))
 VARIANTS = (
@@ -135,16 +135,16 @@ VARIANTS = (
         for name, aspect in {
             "full length, no geometry, frames, tone, sharpening, exposed field": 0.0,
             "full length, no geometry but aspect ratio by 25 %, frames, tone, sharpening, exposed field": 0.25,
-            "full length, no geometry but aspect ratio, frames, tone, sharpening, exposed field": 0.5,
+            "full length, no geometry but aspect ratio by 50 %, frames, tone, sharpening, exposed field": 0.5,
         }.items()
     ),
-    LITE0("EfficientNet-Lite0"),
-    LITE0("EfficientNet-Lite0, seed 1", seed=1),
-    LITE0("EfficientNet-Lite0, no geometry", augmentation=STRAIGHT),
-    LITE0("EfficientNet-Lite0, no geometry, seed 1", augmentation=STRAIGHT, seed=1),
-    LITE0("EfficientNet-Lite0, no geometry but aspect ratio varied by 50 %", augmentation=STRAIGHT | {"aspect": 0.5}),
-    LITE0(
-        "EfficientNet-Lite0, no geometry but aspect ratio, frames, tone, sharpening",
+    lite0("EfficientNet-Lite0"),
+    lite0("EfficientNet-Lite0, seed 1", seed=1),
+    lite0("EfficientNet-Lite0, no geometry", augmentation=STRAIGHT),
+    lite0("EfficientNet-Lite0, no geometry, seed 1", augmentation=STRAIGHT, seed=1),
+    lite0("EfficientNet-Lite0, no geometry but aspect ratio varied by 50 %", augmentation=STRAIGHT | {"aspect": 0.5}),
+    lite0(
+        "EfficientNet-Lite0, no geometry but aspect ratio by 50 %, frames, tone, sharpening",
         augmentation=STRAIGHT | HARD | {"aspect": 0.5},
     ),
 )
