@@ -32,11 +32,11 @@ def seconds_a_step(recipe_name: str) -> float:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
 
-    from pneumoscope.data.layout import find_images
-    from pneumoscope.data.splits import assign_roles
+    from pneumoscope.datasets.layout import find_images
+    from pneumoscope.datasets.splits import assign_roles
+    from pneumoscope.training.batches import TrainingBatches, load_pixels
     from pneumoscope.training.fit import _fresh_model
     from pneumoscope.training.memory import keep_freed_memory
-    from pneumoscope.training.pipeline import TrainingBatches, load_pixels
     from pneumoscope.training.recipe import load_recipe
 
     keep_freed_memory()  # as `train` does

@@ -32,7 +32,7 @@ print(model.predict(pixels[None, ..., None], verbose=0)["probability"])
 DRAW = """
 import sys
 sys.path.insert(0, sys.argv[1])
-import phantom
+from support import phantom
 open(sys.argv[2], "wb").write(phantom.encode(phantom.chest_phantom(1024), "JPEG"))
 """
 

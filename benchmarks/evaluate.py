@@ -18,11 +18,11 @@ import numpy as np
 
 from common import write_result
 from pneumoscope.cli.evaluate import tabulate
-from pneumoscope.data.layout import find_images
-from pneumoscope.evaluation.bootstrap import DRAWS
-from pneumoscope.evaluation.evaluate import evaluate_predictions
-from pneumoscope.evaluation.predictions import PredictionTable
-from pneumoscope.model import load_model
+from pneumoscope.datasets.layout import find_images
+from pneumoscope.evaluation.folder import evaluate_predictions
+from pneumoscope.model.classifier import load_model
+from pneumoscope.statistics.bootstrap import DRAWS
+from pneumoscope.statistics.table import PredictionTable
 
 GOAL = 2.0
 

@@ -27,8 +27,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 from common import run_process, write_result
-from pneumoscope.contract import Quantization
-from pneumoscope.packaging import ModelPackage, read_package
+from pneumoscope.model.contract import Quantization
+from pneumoscope.model.packaging import ModelPackage, read_package
 
 ROUNDS, WARM_UP, THREADS = 60, 5, (1, 2)
 PAUSE = 0.06
@@ -82,7 +82,7 @@ def multiply_accumulates(graph: bytes) -> int:
 
 def litert_runner(graph: bytes, threads: int) -> Callable[[Any], object]:
     """Inference by LiteRT, as ``pneumoscope`` runs it."""
-    from pneumoscope.runtime import LiteRTRuntime
+    from pneumoscope.model.runtime import LiteRTRuntime
 
     runtime = LiteRTRuntime(graph, threads=threads)
     return lambda pixels: runtime.run(pixels[0, :, :, 0])

@@ -13,10 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from common import write_result
-from pneumoscope.images import read_image
-from pneumoscope.model import load_model
-from pneumoscope.prediction import Status
-from pneumoscope.preprocess import shrink
+from pneumoscope.imaging.reader import read_image
+from pneumoscope.imaging.resize import shrink
+from pneumoscope.model.classifier import load_model
+from pneumoscope.model.prediction import Status
 
 JOBS, ROUNDS = 2, 3
 GOAL = 0.70

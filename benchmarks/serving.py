@@ -41,7 +41,7 @@ from typing import Any
 import numpy as np
 
 from common import write_result
-from pneumoscope.model import load_model
+from pneumoscope.model.classifier import load_model
 
 CLIENTS, WORKERS, ROUNDS, LOAD = 4, 2, 3, 0.8
 REQUESTS, KERAS_REQUESTS, LATENCY_REQUESTS = 1000, 100, 1000

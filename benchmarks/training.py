@@ -18,11 +18,11 @@ import numpy as np
 from tqdm import tqdm
 
 from common import write_result
-from pneumoscope.data.layout import find_images
-from pneumoscope.data.splits import assign_roles
+from pneumoscope.datasets.layout import find_images
+from pneumoscope.datasets.splits import assign_roles
+from pneumoscope.training.batches import TrainingBatches, load_pixels
 from pneumoscope.training.fit import _fresh_model
 from pneumoscope.training.memory import keep_freed_memory
-from pneumoscope.training.pipeline import TrainingBatches, load_pixels
 from pneumoscope.training.recipe import load_recipe
 
 STEPS, ROUNDS = 16, 12

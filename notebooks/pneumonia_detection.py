@@ -52,8 +52,8 @@ from IPython.display import Image, Markdown, display
 from matplotlib.figure import Figure
 
 import pneumoscope
+from pneumoscope.drawing.heatmap import encode_png
 from pneumoscope.evaluation.plots import png
-from pneumoscope.overlay import encode_png
 
 BEGIN = time.perf_counter()
 
@@ -104,7 +104,7 @@ work = Path(os.environ.get("PNEUMOSCOPE_NOTEBOOK_OUT") or tempfile.mkdtemp(prefi
 print(f"pneumoscope {pneumoscope.__version__}, setting '{SETTING}', {recipe.epochs} epochs")
 
 # %%
-from pneumoscope.data.phantom import chest_phantom, write_phantom_data
+from pneumoscope.datasets.phantom import chest_phantom, write_phantom_data
 
 PLACES = [
     Path(os.environ.get("PNEUMOSCOPE_DATA", "data")) / "chest_xray_224",
@@ -125,7 +125,7 @@ print("drawn chests: every figure below is about drawings" if drawn else "radiog
 # away without any anatomy.
 
 # %%
-from pneumoscope.data.audit import audit_folder
+from pneumoscope.datasets.audit.audit import audit_folder
 
 audit = audit_folder(data, jobs=2)
 table(
@@ -175,8 +175,8 @@ table(
 # has, with nothing where the test split lies. A random validation split does not see that shift.
 
 # %%
-from pneumoscope.data.layout import find_images, official_splits
-from pneumoscope.data.patients import parse_name
+from pneumoscope.datasets.kermany import parse_name
+from pneumoscope.datasets.layout import find_images, official_splits
 
 usable = [name for name in official_splits(data) if name != "test"]  # the test split is for the end, and for once
 images = find_images(data, usable)
@@ -196,9 +196,9 @@ show(figure)
 # `train`; `grouped`, random patients; `ordered`, the lowest tenth of each counter, made as the test split was.
 
 # %%
-from pneumoscope.data.checks import check_folder
-from pneumoscope.data.manifest import manifest_hash
-from pneumoscope.data.splits import Role, assign_roles
+from pneumoscope.datasets.checks import check_folder
+from pneumoscope.datasets.manifest import manifest_hash
+from pneumoscope.datasets.splits import Role, assign_roles
 
 checked = check_folder(data, usable)
 all_rows = assign_roles(checked.images, hashes=checked.hashes)
@@ -227,8 +227,8 @@ table(
 
 # %%
 from pneumoscope.demo.cases import dicom_samples
-from pneumoscope.images import read_image
-from pneumoscope.preprocess import shrink
+from pneumoscope.imaging.reader import read_image
+from pneumoscope.imaging.resize import shrink
 from pneumoscope.training.augmentation import augment
 
 chest_file, leg_file = (sample.path for sample in dicom_samples())
@@ -300,10 +300,10 @@ show(training_curves(run.log))
 # through Keras and through the file; a model that breaks its limits is not written.
 
 # %%
-from pneumoscope.contract import Quantization
 from pneumoscope.errors import ExportError
+from pneumoscope.export.exporter import export_run
 from pneumoscope.export.forms import Form
-from pneumoscope.export.one_file import export_run
+from pneumoscope.model.contract import Quantization
 
 try:
     with contextlib.redirect_stdout(io.StringIO()):  # TensorFlow prints what it saves
@@ -345,7 +345,7 @@ table(
 
 # %%
 from pneumoscope.cli.evaluate import tabulate
-from pneumoscope.evaluation.evaluate import evaluate_predictions
+from pneumoscope.evaluation.folder import evaluate_predictions
 
 slice_rows = [row for row in rows if row.role is Role.ORDERED]
 
@@ -417,7 +417,7 @@ for axes, (kind, found) in zip(np.atleast_1d(figure.subplots(1, len(shown))), sh
 show(figure)
 
 # %%
-from pneumoscope.explain.panel import panel
+from pneumoscope.drawing.panel import panel
 
 if SHOW_RADIOGRAPHS:
     for kind, found in shown:
@@ -443,14 +443,14 @@ show_panels(panels)
 # shuffled, as it must? *Lung box*: how much of the heat lies where lungs are? *Stability*: does it move with the image?
 
 # %%
-from pneumoscope.evaluation.explanation_plots import explanations
-from pneumoscope.explain.examine import examine
+from pneumoscope.evaluation.explanations.examine import examine
+from pneumoscope.evaluation.explanations.plots import explanations
 
 called = [(row, p) for row, p in zip(slice_rows, predictions, strict=True) if p.label == "PNEUMONIA"]
 scores = examine(
     model, [str(row.path) for row, _ in called], [row.patient for row, _ in called], images=tested_heatmaps, jobs=2
 )
-from pneumoscope.evaluation.explanations import summarise
+from pneumoscope.evaluation.explanations.summary import summarise
 
 tests = summarise(scores)
 show(explanations(tests))

@@ -12,9 +12,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
-import phantom
 from pneumoscope.cli.main import COMMANDS, cli
-from pneumoscope.data.phantom import write_phantom_data
+from pneumoscope.datasets.phantom import write_phantom_data
+from support import phantom
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = sorted((ROOT / "src/pneumoscope/training/recipes").glob("*.toml"))
@@ -27,12 +27,12 @@ PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PLACEHOLDER = re.compile(r"[A-Z_/-]+(\.\w+)?")
 
 TESTED_ELSEWHERE = {
-    "data fetch": "loads an archive: tests/data/test_fetch.py",
+    "data fetch": "loads an archive: tests/datasets/test_fetch.py",
     "demo": "tests/demo",
     "train": "minutes: tests/cli/test_train_command.py",
     "export": "needs a finished run: tests/cli/test_train_command.py",
-    "serve": "stays: tests/web",
-    "ui": "stays: tests/web",
+    "serve": "stays: tests/serving",
+    "ui": "stays: tests/serving",
 }
 EXECUTED = ("README.md", "start.md", "python.md", "own-data.md")
 

@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from pneumoscope.model import load_model
-from pneumoscope.preprocess import shrink
+from pneumoscope.imaging.resize import shrink
+from pneumoscope.model.classifier import load_model
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT / "tests" / "golden"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pneumoscope.contract import RESEARCH_USE_ONLY
-from pneumoscope.packaging import read_package
+from pneumoscope.model.contract import RESEARCH_USE_ONLY
+from pneumoscope.model.packaging import read_package
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = sorted((ROOT / "src" / "pneumoscope" / "models").glob("*.tflite")) + sorted(ROOT.glob("models/*.tflite"))

@@ -36,16 +36,16 @@ from trials import (
     without_suspicious,
 )
 
-from pneumoscope.data.checks import check_folder
-from pneumoscope.data.splits import ManifestRow, Role, assign_roles
-from pneumoscope.explain.shortcuts import CHANGES, Change
-from pneumoscope.preprocess import shrink
+from pneumoscope.datasets.checks import check_folder
+from pneumoscope.datasets.splits import ManifestRow, Role, assign_roles
+from pneumoscope.evaluation.robustness import CHANGES, Change
+from pneumoscope.imaging.resize import shrink
 from pneumoscope.training import fit
+from pneumoscope.training.batches import load_pixels
 from pneumoscope.training.fit import balanced_nll, pneumonia_logit, predict_logits, roc_auc, train
 from pneumoscope.training.networks import NETWORKS
-from pneumoscope.training.pipeline import load_pixels
 from pneumoscope.training.recipe import Recipe, Stage, load_recipe
-from pneumoscope.training.runs import RunFolder
+from pneumoscope.training.run_folder import RunFolder
 
 OUT = Path(__file__).resolve().parents[1] / "reports" / "ablations.json"
 EPOCHS, SIZE, CYCLES = 6, 128, 3

@@ -22,14 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from pneumoscope.data.splits import Role
-from pneumoscope.evaluation.calibration import estimate_prevalence, fit_temperature, shift_prior
-from pneumoscope.evaluation.metrics import expected_calibration_error
-from pneumoscope.evaluation.operating_points import OperatingPointName, choose_operating_points
+from pneumoscope.datasets.splits import Role
 from pneumoscope.export.fitting import fit_calibration
+from pneumoscope.statistics.calibration import estimate_prevalence, fit_temperature, shift_prior
+from pneumoscope.statistics.metrics import expected_calibration_error
+from pneumoscope.statistics.operating_points import OperatingPointName, choose_operating_points
+from pneumoscope.training.batches import load_pixels
 from pneumoscope.training.fit import pneumonia_logit, predict_logits
-from pneumoscope.training.pipeline import load_pixels
-from pneumoscope.training.runs import RunFolder
+from pneumoscope.training.run_folder import RunFolder
 
 OUT = Path(__file__).resolve().parents[1] / "reports" / "calibration.json"
 NORMAL, PNEUMONIA, DRAWS = 234, 390, 1000

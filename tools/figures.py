@@ -17,7 +17,7 @@ from typing import Any
 
 import export_tables
 
-from pneumoscope.evaluation.intervals import newcombe_auc
+from pneumoscope.statistics.intervals import newcombe_auc
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ROOT / "reports"

@@ -16,13 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from support import phantom
+
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT / "tests" / "golden"
 
 
 @dataclass(frozen=True)
 class Case:
-    """A picture by ``tests/phantom.py``: a chest of so many pixels and such opacity; ``None`` for a page of text."""
+    """A picture by ``tests/support/phantom.py``: a chest of this size and opacity; ``None`` for a page of text."""
 
     name: str
     height: int
@@ -55,8 +57,7 @@ def read_pgm(file: Path) -> NDArray[np.uint8]:
 def write_pictures() -> None:
     """``NAME.pgm`` and ``NAME-224.pgm`` of every case."""
     sys.path.insert(0, str(ROOT / "tests"))
-    import phantom
-    from pneumoscope.preprocess import shrink
+    from pneumoscope.imaging.resize import shrink
 
     GOLDEN.mkdir(exist_ok=True)
     for case in CASES:
@@ -70,8 +71,8 @@ def write_pictures() -> None:
 
 def expected_outputs() -> dict[str, Any]:
     """What ``expected.json`` holds, from the built-in model and the 224 x 224 pictures."""
-    from pneumoscope.contract import RESEARCH_USE_ONLY
-    from pneumoscope.model import load_model
+    from pneumoscope.model.classifier import load_model
+    from pneumoscope.model.contract import RESEARCH_USE_ONLY
 
     model = load_model()
     contract, info, runtime = model.contract, model.info, model.runtime()

@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumoscope.contract import RESEARCH_USE_ONLY
-from pneumoscope.data.splits import Role
-from pneumoscope.export.eight_bit import quantize
-from pneumoscope.packaging import read_package
-from pneumoscope.runtime import LiteRTRuntime
-from pneumoscope.training.pipeline import load_pixels
-from pneumoscope.training.runs import RunFolder
+from pneumoscope.datasets.splits import Role
+from pneumoscope.export.quantize import quantize
+from pneumoscope.model.contract import RESEARCH_USE_ONLY
+from pneumoscope.model.packaging import read_package
+from pneumoscope.model.runtime import LiteRTRuntime
+from pneumoscope.training.batches import load_pixels
+from pneumoscope.training.run_folder import RunFolder
 
 REPORTS = Path(__file__).resolve().parents[1] / "reports"
 FOR_RANGES, JUDGED, NEAR = 100, 100, 8.0

@@ -23,7 +23,7 @@ def main() -> None:
     from efficientnet_lite_pytorch import EfficientNet
 
     sys.path.insert(0, str(REPOSITORY / "tests"))
-    from phantom import chest_phantom
+    from support.phantom import chest_phantom
 
     network = EfficientNet.from_name("efficientnet-lite0")
     network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))

@@ -15,8 +15,8 @@ from typing import Any
 
 from figures import REPORTS, ROOT, read_json, table, with_interval
 
-from pneumoscope.contract import RESEARCH_USE_ONLY, Contract
-from pneumoscope.packaging import read_package
+from pneumoscope.model.contract import RESEARCH_USE_ONLY, Contract
+from pneumoscope.model.packaging import read_package
 
 CARD = ROOT / "docs" / "model-card.md"
 SHIPPED = (ROOT / "src" / "pneumoscope" / "models", ROOT / "models")

@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from pneumoscope.evaluation.intervals import wilson
-from pneumoscope.evaluation.predictions import PredictionTable
-from pneumoscope.explain.perturbation import log_odds
+from pneumoscope.evaluation.explanations.perturbation import log_odds
 from pneumoscope.machine import instruction_sets
-from pneumoscope.model import Model, load_model
-from pneumoscope.prediction import Status
+from pneumoscope.model.classifier import Model, load_model
+from pneumoscope.model.prediction import Status
+from pneumoscope.statistics.intervals import wilson
+from pneumoscope.statistics.table import PredictionTable
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ROOT / "reports"

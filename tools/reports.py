@@ -18,8 +18,8 @@ import tempfile
 from pathlib import Path
 
 from pneumoscope.cli.main import cli
-from pneumoscope.data.manifest import manifest_hash, read_manifest
-from pneumoscope.packaging import read_package
+from pneumoscope.datasets.manifest import manifest_hash, read_manifest
+from pneumoscope.model.packaging import read_package
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ROOT / "reports"

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from pneumoscope.data.splits import ManifestRow, Role
+from pneumoscope.datasets.splits import ManifestRow, Role
 from pneumoscope.training.augmentation import augment
+from pneumoscope.training.batches import PixelSet, TrainingBatches, load_pixels
 from pneumoscope.training.fit import (
     estimate_batch_statistics,
     full_network,
@@ -27,9 +28,8 @@ from pneumoscope.training.fit import (
 )
 from pneumoscope.training.networks import build_network, pneumonet
 from pneumoscope.training.networks.layers import ImageStandardization
-from pneumoscope.training.pipeline import PixelSet, TrainingBatches, load_pixels
 from pneumoscope.training.recipe import Recipe, Stage
-from pneumoscope.training.runs import EpochRecord, RunFolder
+from pneumoscope.training.run_folder import EpochRecord, RunFolder
 
 BLACK = 16.0
 """Grey level of 255 up to which a pixel may be unexposed: JPEG leaves a black frame at a few levels."""

@@ -13,15 +13,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pneumoscope.model import Model, load_model
-    from pneumoscope.prediction import Prediction
+    from pneumoscope.model.classifier import Model, load_model
+    from pneumoscope.model.prediction import Prediction
 
 __all__ = ["Model", "Prediction", "__version__", "load_model"]
 
 _HOMES = {
-    "Model": "pneumoscope.model",
-    "Prediction": "pneumoscope.prediction",
-    "load_model": "pneumoscope.model",
+    "Model": "pneumoscope.model.classifier",
+    "Prediction": "pneumoscope.model.prediction",
+    "load_model": "pneumoscope.model.classifier",
 }
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-import phantom
-from cli_kit import Run
 from pneumoscope.cli.main import cli
 from pneumoscope.cli.opening import read_model_package
-from pneumoscope.packaging import pack
+from pneumoscope.model.packaging import pack
+from support import phantom
+from support.cli_kit import Run
 
 
 @pytest.fixture(scope="session")

@@ -14,9 +14,9 @@ import flatbuffers
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from cli_kit import Run
-from pneumoscope.contract import CONTRACT_VERSION, Contract
-from pneumoscope.packaging import pack, unpack
+from pneumoscope.model.contract import CONTRACT_VERSION, Contract
+from pneumoscope.model.packaging import pack, unpack
+from support.cli_kit import Run
 
 BUILT_IN = (resources.files("pneumoscope") / "models" / "builtin.tflite").read_bytes()
 PACKAGE = unpack(BUILT_IN, "built-in")

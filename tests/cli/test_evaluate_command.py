@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from made_up_predictions import made_up_table
-from phantom import chest_phantom, encode
 from pneumoscope.cli import evaluate as command
 from pneumoscope.cli.main import cli
 from pneumoscope.cli.opening import read_model_package
-from pneumoscope.contract import RESEARCH_USE_ONLY, OperatingPoint
 from pneumoscope.evaluation import plots
-from pneumoscope.explain.shortcuts import Change
-from pneumoscope.packaging import pack
-from pneumoscope.prediction import ModelInfo, Prediction, Status
+from pneumoscope.evaluation.robustness import Change
+from pneumoscope.model.contract import RESEARCH_USE_ONLY, OperatingPoint
+from pneumoscope.model.packaging import pack
+from pneumoscope.model.prediction import ModelInfo, Prediction, Status
+from support.made_up_predictions import made_up_table
+from support.phantom import chest_phantom, encode
 
 INFO = ModelInfo("stand-in", "1.0", "cd" * 32)
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cli_kit import Run
 from pneumoscope.explain.methods import METHODS
-from pneumoscope.images import read_image
-from pneumoscope.model import load_model
+from pneumoscope.imaging.reader import read_image
+from pneumoscope.model.classifier import load_model
+from support.cli_kit import Run
 
 NOTICE = "Research use only. Not a medical device."
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import phantom
 from pneumoscope.cli.inputs import Inputs, find_inputs
 from pneumoscope.errors import UsageError
+from support import phantom
 
 
 def find(*paths: str | Path, lines: tuple[str, ...] = (), leave_out: Path | None = None) -> Inputs:

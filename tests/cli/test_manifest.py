@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cli_kit import Run
-from tiny_data import write_tiny_data
+from support.cli_kit import Run
+from support.tiny_data import write_tiny_data
 
 RECIPE = """
 name = "tiny"

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import phantom
-from cli_kit import Run
-from pneumoscope.runtime import LiteRTRuntime, Outputs
+from pneumoscope.model.runtime import LiteRTRuntime, Outputs
+from support import phantom
+from support.cli_kit import Run
 
 NOTICE = "Research use only. Not a medical device."
 FIELDS = [

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from cli_kit import Run
-from tiny_data import write_tiny_data
+from support.cli_kit import Run
+from support.tiny_data import write_tiny_data
 
 pytestmark = pytest.mark.slow
 

@@ -9,15 +9,15 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-import phantom
 from pneumoscope.cli.main import cli
 from pneumoscope.demo import cases as demo_cases
 from pneumoscope.demo.cases import Case, Expected, Source, dicom_samples, judge, radiographs
 from pneumoscope.demo.page import render
 from pneumoscope.demo.sheet import GAP, draw_sheet, write_sample_sheet
 from pneumoscope.errors import MissingExtraError
-from pneumoscope.model import Model, load_model
-from pneumoscope.prediction import Status
+from pneumoscope.model.classifier import Model, load_model
+from pneumoscope.model.prediction import Status
+from support import phantom
 
 NOTICE = "Research use only. Not a medical device."
 

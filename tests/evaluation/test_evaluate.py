@@ -15,16 +15,16 @@ import pytest
 from PIL import Image
 from sklearn.metrics import classification_report, roc_auc_score
 
-from made_up_predictions import made_up_table
-from pneumoscope.contract import RESEARCH_USE_ONLY
 from pneumoscope.errors import DataError, UsageError
 from pneumoscope.evaluation import html, plots
-from pneumoscope.evaluation.compare import Rival
-from pneumoscope.evaluation.evaluate import evaluate_predictions
-from pneumoscope.evaluation.metrics import Metric
-from pneumoscope.evaluation.predictions import PredictionTable
+from pneumoscope.evaluation.folder import evaluate_predictions
 from pneumoscope.evaluation.report import EvaluationReport, assemble
-from pneumoscope.prediction import Status
+from pneumoscope.model.contract import RESEARCH_USE_ONLY
+from pneumoscope.model.prediction import Status
+from pneumoscope.statistics.compare import Rival
+from pneumoscope.statistics.metrics import Metric
+from pneumoscope.statistics.table import PredictionTable
+from support.made_up_predictions import made_up_table
 
 KEYS = {
     *("split", "n", "model", "operating_point", "threshold", "confusion_matrix", "ci95", "per_subtype", "refused"),

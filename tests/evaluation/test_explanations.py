@@ -11,12 +11,9 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap as scipy_bootstrap
 
-from made_up_predictions import made_up_table
-from pneumoscope.contract import RESEARCH_USE_ONLY
-from pneumoscope.evaluation import explanation_plots, plots
-from pneumoscope.evaluation.bootstrap import Resampling
-from pneumoscope.evaluation.evaluate import evaluate_predictions
-from pneumoscope.evaluation.explanations import (
+from pneumoscope.evaluation import plots
+from pneumoscope.evaluation.explanations import plots as explanation_plots
+from pneumoscope.evaluation.explanations.summary import (
     Check,
     ExplanationScores,
     Heatmap,
@@ -24,6 +21,10 @@ from pneumoscope.evaluation.explanations import (
     estimate,
     summarise,
 )
+from pneumoscope.evaluation.folder import evaluate_predictions
+from pneumoscope.model.contract import RESEARCH_USE_ONLY
+from pneumoscope.statistics.bootstrap import Resampling
+from support.made_up_predictions import made_up_table
 
 
 def made_up_scores(images: int = 40, *, blank: int = 0) -> ExplanationScores:

@@ -8,7 +8,14 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from pneumoscope.explain.agreement import LUNG_COLUMNS, LUNG_ROWS, SHIFT, lung_share, rank_correlation, shift_stability
+from pneumoscope.evaluation.explanations.agreement import (
+    LUNG_COLUMNS,
+    LUNG_ROWS,
+    SHIFT,
+    lung_share,
+    rank_correlation,
+    shift_stability,
+)
 
 
 def test_rank_correlation_is_pearsons_of_ranks() -> None:

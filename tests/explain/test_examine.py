@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import phantom
 from pneumoscope.errors import UnreadableInputError
-from pneumoscope.evaluation.explanations import Check, ExplanationScores, Heatmap, summarise
-from pneumoscope.explain import examine as module
-from pneumoscope.explain.examine import examine
-from pneumoscope.explain.opened_graph import Flatbuffer
-from pneumoscope.model import Model, load_model
+from pneumoscope.evaluation.explanations import examine as module
+from pneumoscope.evaluation.explanations.examine import examine
+from pneumoscope.evaluation.explanations.summary import Check, ExplanationScores, Heatmap, summarise
+from pneumoscope.explain.graph_surgery import Flatbuffer
+from pneumoscope.model.classifier import Model, load_model
+from support import phantom
 
 
 @pytest.fixture(scope="module")

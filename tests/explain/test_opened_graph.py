@@ -10,13 +10,13 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-import phantom
 from pneumoscope.errors import ModelError
+from pneumoscope.evaluation.explanations.randomisation import RandomisedGraph, _dense_layer, cascade
 from pneumoscope.explain.cams import grad_cam, grad_cam_plus_plus
-from pneumoscope.explain.opened_graph import Evidence, Flatbuffer, OpenedGraph
-from pneumoscope.explain.randomisation import RandomisedGraph, _dense_layer, cascade
-from pneumoscope.model import load_model
-from pneumoscope.runtime import LiteRTRuntime
+from pneumoscope.explain.graph_surgery import Evidence, Flatbuffer, OpenedGraph
+from pneumoscope.model.classifier import load_model
+from pneumoscope.model.runtime import LiteRTRuntime
+from support import phantom
 
 # Its weights are float16. Where they are int8, activations are rounded too while the graph runs, and its log odds
 # are not to the last digit what its constants say.

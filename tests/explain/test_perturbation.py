@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pneumoscope.explain.perturbation import Perturbation, area, centre_blob, log_odds, random_heat, upsampled
+from pneumoscope.evaluation.explanations.perturbation import (
+    Perturbation,
+    area,
+    centre_blob,
+    log_odds,
+    random_heat,
+    upsampled,
+)
 
 PIXELS = np.full((40, 40), 100, np.uint8)
 PIXELS[:20] = 200  # mean 150

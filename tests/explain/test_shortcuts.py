@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import phantom
-from pneumoscope.explain.shortcuts import CHANGES, CORNER, FRAME, STRETCH, Change, check_shortcuts
-from pneumoscope.model import load_model
+from pneumoscope.evaluation.robustness import CHANGES, CORNER, FRAME, STRETCH, Change, check_shortcuts
+from pneumoscope.model.classifier import load_model
+from support import phantom
 
 SIDE = 224
 
@@ -161,8 +161,8 @@ def test_what_the_squashed_shape_is_worth_has_an_interval() -> None:
 
 def test_the_built_in_model_does_not_lean(radiographs: Path) -> None:
     """On the 16 validation radiographs, from native size: without their markers at most two answers turn."""
-    from pneumoscope.images import read_image
-    from pneumoscope.preprocess import shrink
+    from pneumoscope.imaging.reader import read_image
+    from pneumoscope.imaging.resize import shrink
 
     model = load_model()
     paths = sorted((radiographs / "native" / "val").rglob("*.jpeg"))

@@ -11,19 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-import phantom
-from pneumoscope.contract import Quantization
-from pneumoscope.data.layout import find_images
-from pneumoscope.data.splits import ManifestRow, Role, assign_roles
+from pneumoscope.datasets.layout import find_images
+from pneumoscope.datasets.splits import ManifestRow, Role, assign_roles
 from pneumoscope.errors import ExportError, PneumoscopeError
-from pneumoscope.export import one_file, parity
+from pneumoscope.export import exporter as one_file
+from pneumoscope.export import parity
+from pneumoscope.export.exporter import Exported, export_run
 from pneumoscope.export.forms import Form
-from pneumoscope.export.one_file import Exported, export_run
-from pneumoscope.model import load_model
+from pneumoscope.model.classifier import load_model
+from pneumoscope.model.contract import Quantization
 from pneumoscope.training.networks import build_network
 from pneumoscope.training.recipe import Stage
-from pneumoscope.training.runs import EpochRecord, RunFolder
-from tiny_data import TINY, write_tiny_data
+from pneumoscope.training.run_folder import EpochRecord, RunFolder
+from support import phantom
+from support.tiny_data import TINY, write_tiny_data
 
 pytestmark = pytest.mark.slow
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-import phantom
 from pneumoscope.export.fitting import with_variations
 from pneumoscope.training.recipe import Augmentation, Recipe, Stage
 from pneumoscope.training.typicality import fit_typicality
+from support import phantom
 
 
 def summaries(

@@ -15,23 +15,23 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
-import phantom
-from pneumoscope.contract import Quantization
 from pneumoscope.errors import ExportError, PneumoscopeError
 from pneumoscope.export.correction import measure_shift, taken_back
-from pneumoscope.export.eight_bit import FLOAT_ENDS, int8_operations, quantize, quantize_weights
 from pneumoscope.export.fitting import embed, fit_calibration
 from pneumoscope.export.graph import Calibration, assemble
 from pneumoscope.export.keras_files import save_keras, save_saved_model
 from pneumoscope.export.litert import convert
 from pneumoscope.export.mediapipe import classifier_graph, with_metadata
-from pneumoscope.images import read_image
-from pneumoscope.model import load_model
-from pneumoscope.preprocess import shrink
-from pneumoscope.runtime import LiteRTRuntime
+from pneumoscope.export.quantize import FLOAT_ENDS, int8_operations, quantize, quantize_weights
+from pneumoscope.imaging.reader import read_image
+from pneumoscope.imaging.resize import shrink
+from pneumoscope.model.classifier import load_model
+from pneumoscope.model.contract import Quantization
+from pneumoscope.model.runtime import LiteRTRuntime
 from pneumoscope.training.fit import pneumonia_logit
 from pneumoscope.training.networks import build_network
 from pneumoscope.training.typicality import SHARPNESS, fit_typicality
+from support import phantom
 
 pytestmark = pytest.mark.slow
 

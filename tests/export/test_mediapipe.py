@@ -13,8 +13,6 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-import phantom
-from pneumoscope.contract import Quantization
 from pneumoscope.export.graph import Calibration, assemble
 from pneumoscope.export.litert import convert
 from pneumoscope.export.mediapipe import (
@@ -25,13 +23,15 @@ from pneumoscope.export.mediapipe import (
     with_metadata,
 )
 from pneumoscope.export.parity import judge_with_keras
-from pneumoscope.images import read_image
-from pneumoscope.model import load_model
-from pneumoscope.packaging import pack, unpack
-from pneumoscope.preprocess import shrink
+from pneumoscope.imaging.reader import read_image
+from pneumoscope.imaging.resize import shrink
+from pneumoscope.model.classifier import load_model
+from pneumoscope.model.contract import Quantization
+from pneumoscope.model.packaging import pack, unpack
 from pneumoscope.training.fit import pneumonia_logit
 from pneumoscope.training.networks import build_network
 from pneumoscope.training.typicality import TypicalityModel
+from support import phantom
 
 pytestmark = pytest.mark.slow
 

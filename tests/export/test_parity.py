@@ -9,7 +9,6 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from pneumoscope.contract import OperatingPoint, Quantization
 from pneumoscope.export.parity import (
     LIMITS,
     SIZE_GOALS,
@@ -21,6 +20,7 @@ from pneumoscope.export.parity import (
     measure_parity,
 )
 from pneumoscope.export.parity_page import Comparison, render_page
+from pneumoscope.model.contract import OperatingPoint, Quantization
 
 N = 400
 POINTS = {"low": OperatingPoint(0.3, 0.9, 0.9), "high": OperatingPoint(0.7, 0.9, 0.9)}

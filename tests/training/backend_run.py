@@ -18,13 +18,13 @@ from unittest import mock
 import keras
 import numpy as np
 
-from pneumoscope.data.layout import find_images
-from pneumoscope.data.splits import assign_roles
+from pneumoscope.datasets.layout import find_images
+from pneumoscope.datasets.splits import assign_roles
 from pneumoscope.training import fit
 from pneumoscope.training.networks import NETWORKS
 from pneumoscope.training.networks.layers import ImageStandardization, classifier, conv_bn_relu, embedding_of
 from pneumoscope.training.recipe import Stage
-from tiny_data import TINY, write_tiny_data
+from support.tiny_data import TINY, write_tiny_data
 
 RECIPE = dataclasses.replace(TINY, network="little", stages=(Stage(2, 32),))
 

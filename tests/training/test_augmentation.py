@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import phantom
 from pneumoscope.training.augmentation import augment
 from pneumoscope.training.recipe import Augmentation, load_recipe
+from support import phantom
 
 CHEST = phantom.chest_phantom(224)
 

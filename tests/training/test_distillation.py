@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pneumoscope.data.layout import find_images
-from pneumoscope.data.splits import ManifestRow, Role, assign_roles
+from pneumoscope.datasets.layout import find_images
+from pneumoscope.datasets.splits import ManifestRow, Role, assign_roles
 from pneumoscope.errors import TrainingError
 from pneumoscope.training import fit
+from pneumoscope.training.batches import TrainingBatches, load_pixels
 from pneumoscope.training.distillation import Teachers
 from pneumoscope.training.networks import build_network
-from pneumoscope.training.pipeline import TrainingBatches, load_pixels
 from pneumoscope.training.recipe import Augmentation, Recipe, Stage, load_recipe, parse_recipe
-from pneumoscope.training.runs import EpochRecord, RunFolder
-from tiny_data import TINY, write_tiny_data
+from pneumoscope.training.run_folder import EpochRecord, RunFolder
+from support.tiny_data import TINY, write_tiny_data
 
 pytestmark = pytest.mark.slow
 

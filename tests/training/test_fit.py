@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pneumoscope.atomic import fill_atomically
-from pneumoscope.data.layout import find_images
-from pneumoscope.data.splits import ManifestRow, assign_roles
+from pneumoscope.datasets.layout import find_images
+from pneumoscope.datasets.splits import ManifestRow, assign_roles
 from pneumoscope.errors import PneumoscopeError, TrainingError
+from pneumoscope.files import fill_atomically
 from pneumoscope.training import fit
+from pneumoscope.training.batches import PixelSet, TrainingBatches, class_weights, loss_targets
 from pneumoscope.training.networks import build_network
-from pneumoscope.training.pipeline import PixelSet, TrainingBatches, class_weights, loss_targets
 from pneumoscope.training.recipe import load_recipe
-from pneumoscope.training.runs import EpochRecord, RunFolder
-from tiny_data import TINY, write_tiny_data
+from pneumoscope.training.run_folder import EpochRecord, RunFolder
+from support.tiny_data import TINY, write_tiny_data
 
 pytestmark = pytest.mark.slow
 

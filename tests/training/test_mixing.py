@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pneumoscope.errors import TrainingError
-from pneumoscope.training.mixing import Batch, mixed
+from pneumoscope.training.mixup import Batch, mixed
 from pneumoscope.training.recipe import Recipe, Stage, parse_recipe
 
 PLAIN = Recipe("plain", "pneumonet", (Stage(1),))

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-import phantom
 from pneumoscope.errors import TrainingError
 from pneumoscope.training import pretrained
 from pneumoscope.training.torch_weights import read_torch_weights
+from support import phantom
 
 REFERENCE = Path(__file__).parent / "references" / "lite0-imagenet.json"
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from pneumoscope.cli.opening import FILE, model_option, open_model, read_model_package
-from pneumoscope.contract import RESEARCH_USE_ONLY
 from pneumoscope.errors import UsageError
 from pneumoscope.machine import instruction_sets, processor_name
+from pneumoscope.model.contract import RESEARCH_USE_ONLY
 
 if TYPE_CHECKING:
-    from pneumoscope.packaging import ModelPackage
-    from pneumoscope.prediction import ModelInfo
+    from pneumoscope.model.packaging import ModelPackage
+    from pneumoscope.model.prediction import ModelInfo
 
 WARM_UP: Final = 5
 RUNS: Final = 100
@@ -114,7 +114,7 @@ def measure(model_file: Path | None, threads: tuple[int, ...], runs: int) -> Ben
 def _time(package: ModelPackage, threads: int, runs: int) -> Timing:
     import numpy as np
 
-    from pneumoscope.runtime import LiteRTRuntime
+    from pneumoscope.model.runtime import LiteRTRuntime
 
     runtime = LiteRTRuntime(package.graph, threads=threads)
     # What the picture shows does not change the time.

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pneumoscope.contract import RESEARCH_USE_ONLY
+from pneumoscope.model.contract import RESEARCH_USE_ONLY
 
 if TYPE_CHECKING:
-    from pneumoscope.data.findings import Audit
-    from pneumoscope.data.layout import Split
-    from pneumoscope.data.splits import ManifestRow
+    from pneumoscope.datasets.audit.findings import Audit
+    from pneumoscope.datasets.layout import Split
+    from pneumoscope.datasets.splits import ManifestRow
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -36,8 +36,8 @@ def data() -> None:
 @click.option("--accept-unverified", is_flag=True, help="Take an archive whose hash is not known in advance.")
 def fetch(out: Path, source: str, url: str | None, sha256: str | None, accept_unverified: bool) -> None:
     """Fetch the public data set and unpack it; run it again to go on after a break."""
-    from pneumoscope.data.download import Download
-    from pneumoscope.data.fetch import CITATION, LICENCE, MENDELEY, Source, fetch_archive, fetch_kaggle
+    from pneumoscope.datasets.fetch.download import Download
+    from pneumoscope.datasets.fetch.fetch import CITATION, LICENCE, MENDELEY, Source, fetch_archive, fetch_kaggle
 
     if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
         raise click.UsageError("--sha256: 64 hex digits are needed")
@@ -69,9 +69,9 @@ def audit(
     Exit status 1 when a leak would spoil an evaluation. The page shows the images: publish it only where
     they may be.
     """
-    from pneumoscope.data.audit import audit_folder
-    from pneumoscope.data.audit_page import as_json, write_audit
-    from pneumoscope.data.label_errors import read_predictions
+    from pneumoscope.datasets.audit.audit import audit_folder
+    from pneumoscope.datasets.audit.audit_page import as_json, write_audit
+    from pneumoscope.datasets.audit.label_errors import read_predictions
 
     predicted = read_predictions(predictions) if predictions else None
     found = audit_folder(folder, predictions=predicted, jobs=jobs)
@@ -144,11 +144,11 @@ def split(
 
     Byte-identical files are dropped but the first. The test folder is left alone unless named.
     """
-    from pneumoscope.data.checks import check_folder
-    from pneumoscope.data.layout import Split, official_splits
-    from pneumoscope.data.manifest import manifest_hash, write_manifest
-    from pneumoscope.data.patients import PatientKey
-    from pneumoscope.data.splits import assign_roles, drop_byte_duplicates
+    from pneumoscope.datasets.checks import check_folder
+    from pneumoscope.datasets.kermany import PatientKey
+    from pneumoscope.datasets.layout import Split, official_splits
+    from pneumoscope.datasets.manifest import manifest_hash, write_manifest
+    from pneumoscope.datasets.splits import assign_roles, drop_byte_duplicates
 
     if fold >= folds:
         raise click.UsageError(f"--fold {fold}: with --folds {folds} it must be 0 to {folds - 1}")
@@ -172,7 +172,7 @@ def split(
 
 
 def _split_report(rows: Sequence[ManifestRow], dropped: int, chosen: Sequence[Split] | None) -> list[str]:
-    from pneumoscope.data.splits import Role
+    from pneumoscope.datasets.splits import Role
 
     lines = [f"From {', '.join(chosen) if chosen else 'the class folders'}; {dropped} byte-identical files dropped."]
     for role in Role:

@@ -10,7 +10,7 @@ import click
 from pneumoscope.cli.main import FAILED
 from pneumoscope.cli.opening import open_model
 from pneumoscope.cli.predict import HEADER, as_row
-from pneumoscope.contract import RESEARCH_USE_ONLY
+from pneumoscope.model.contract import RESEARCH_USE_ONLY
 
 
 @click.command()
@@ -29,11 +29,11 @@ def demo(ctx: click.Context, out: Path) -> None:
     A real chest DICOM is judged and a real leg DICOM is refused. Labelled radiographs under the folder that
     PNEUMOSCOPE_DATA names join in. Writes DIR/index.html and DIR/sheet.png.
     """
-    from pneumoscope.atomic import make_folder, write_atomically
     from pneumoscope.demo.cases import DATA_VARIABLE, dicom_samples, judge, radiographs
     from pneumoscope.demo.page import render
     from pneumoscope.demo.sheet import draw_sheet
-    from pneumoscope.overlay import encode_png
+    from pneumoscope.drawing.heatmap import encode_png
+    from pneumoscope.files import make_folder, write_atomically
 
     sources = dicom_samples()
     root = os.environ.get(DATA_VARIABLE)

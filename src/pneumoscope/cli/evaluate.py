@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from pneumoscope.atomic import make_folder
 from pneumoscope.cli.main import FAILED
 from pneumoscope.cli.opening import FILE, model_option, open_model, operating_point_option
-from pneumoscope.contract import RESEARCH_USE_ONLY
 from pneumoscope.errors import ContractError, UsageError
-from pneumoscope.evaluation.compare import Rival
-from pneumoscope.evaluation.evaluate import evaluate_predictions
-from pneumoscope.evaluation.predictions import LABEL_NAMES, SUBTYPE_NAMES, PredictionTable
+from pneumoscope.evaluation.folder import evaluate_predictions
+from pneumoscope.files import make_folder
+from pneumoscope.model.contract import RESEARCH_USE_ONLY
+from pneumoscope.statistics.compare import Rival
+from pneumoscope.statistics.table import LABEL_NAMES, SUBTYPE_NAMES, PredictionTable
 
 if TYPE_CHECKING:
-    from pneumoscope.data.layout import LabelledImage
-    from pneumoscope.data.splits import ManifestRow
-    from pneumoscope.evaluation.explanations import ExplanationScores
+    from pneumoscope.datasets.layout import LabelledImage
+    from pneumoscope.datasets.splits import ManifestRow
+    from pneumoscope.evaluation.explanations.summary import ExplanationScores
     from pneumoscope.evaluation.report import EvaluationReport
-    from pneumoscope.model import Model
-    from pneumoscope.prediction import Prediction
+    from pneumoscope.model.classifier import Model
+    from pneumoscope.model.prediction import Prediction
 
 DEFAULT_THRESHOLD: Final = 0.5
 """For a table of predictions that does not say what it was decided with."""
@@ -187,10 +187,10 @@ def _default_split(data_dir: Path | None, manifest: Path | None, predictions: Pa
 
 def _labelled(data_dir: Path, split: str | None, manifest: Path | None) -> list[LabelledImage] | list[ManifestRow]:
     if manifest is None:
-        from pneumoscope.data.layout import find_images
+        from pneumoscope.datasets.layout import find_images
 
         return find_images(data_dir, split)
-    from pneumoscope.data.checks import read_checked_manifest
+    from pneumoscope.datasets.checks import read_checked_manifest
 
     return read_checked_manifest(manifest, data_dir, role=split)
 
@@ -279,8 +279,8 @@ def _with_progress(predictions: Iterable[Prediction], total: int) -> Iterable[Pr
 
 def _renderer(model: Model) -> Callable[[str], bytes | None]:
     """Draws an image with the model's heatmap."""
-    from pneumoscope.explain.panel import SIDE, panel, panel_png
-    from pneumoscope.images import read_image
+    from pneumoscope.drawing.panel import SIDE, panel, panel_png
+    from pneumoscope.imaging.reader import read_image
 
     def render(path: str) -> bytes | None:
         image = read_image(Path(path), target=SIDE)
@@ -294,7 +294,7 @@ def _test_explanations(judged: Judged, seed: int, jobs: int) -> ExplanationScore
     """On images that the model called pneumonia: of others its heatmap says nothing."""
     import numpy as np
 
-    from pneumoscope.explain.examine import examine
+    from pneumoscope.evaluation.explanations.examine import examine
 
     assert judged.model is not None  # evaluate() takes no table from elsewhere with --explanations
     table = judged.table
@@ -307,10 +307,10 @@ def _test_shortcuts(judged: Judged, seed: int, file: Path) -> str:
     """Write what slight changes do to the answers on the judged images, and say it in a line each."""
     import json
 
-    from pneumoscope.atomic import write_atomically
-    from pneumoscope.explain.shortcuts import check_shortcuts
-    from pneumoscope.images import read_image
-    from pneumoscope.preprocess import shrink
+    from pneumoscope.evaluation.robustness import check_shortcuts
+    from pneumoscope.files import write_atomically
+    from pneumoscope.imaging.reader import read_image
+    from pneumoscope.imaging.resize import shrink
 
     assert judged.model is not None  # evaluate() takes no table from elsewhere with --shortcuts
     table, contract = judged.table, judged.model.contract
@@ -333,9 +333,9 @@ def _test_shortcuts(judged: Judged, seed: int, file: Path) -> str:
 
 def _heatmap_renderer(model: Model, tested: ExplanationScores) -> Callable[[str], bytes | None]:
     """Draws an image with each of the heatmaps that were tested, side by side."""
+    from pneumoscope.drawing.panel import SIDE, panel_png, side_by_side
     from pneumoscope.explain.methods import METHODS
-    from pneumoscope.explain.panel import SIDE, panel_png, side_by_side
-    from pneumoscope.images import read_image
+    from pneumoscope.imaging.reader import read_image
 
     methods = [method for name, method in METHODS.items() if name in tested.scores]
 

@@ -10,9 +10,9 @@ from pneumoscope.cli.inputs import find_inputs
 from pneumoscope.cli.main import FAILED
 from pneumoscope.cli.opening import model_option, open_model, operating_point_option
 from pneumoscope.cli.streams import allow_any_name, standard_input
-from pneumoscope.contract import RESEARCH_USE_ONLY
 from pneumoscope.errors import InputError
 from pneumoscope.explain.methods import DEFAULT_METHOD, METHODS
+from pneumoscope.model.contract import RESEARCH_USE_ONLY
 
 
 @click.command()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from pneumoscope.contract import RESEARCH_USE_ONLY, Quantization
 from pneumoscope.export.forms import Form
+from pneumoscope.model.contract import RESEARCH_USE_ONLY, Quantization
 
 
 @click.command()
@@ -37,8 +37,8 @@ def export(run: Path, out: Path, form: str, quantization: str) -> None:
     import os
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from pneumoscope.export.one_file import export_run
-    from pneumoscope.training.runs import RunFolder
+    from pneumoscope.export.exporter import export_run
+    from pneumoscope.training.run_folder import RunFolder
 
     exported = export_run(
         RunFolder(run),

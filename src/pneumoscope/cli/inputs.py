@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pneumoscope.data.layout import IMAGE_ENDINGS
+from pneumoscope.datasets.layout import IMAGE_ENDINGS
 from pneumoscope.errors import UsageError
 
 STANDARD_INPUT: Final = "-"
@@ -106,7 +106,7 @@ def _is_input(file: Path) -> bool:
     if file.name == _DICOM_DIRECTORY or not file.is_file():
         return False
     # Archives name DICOM files by their UID or by a bare number.
-    from pneumoscope.images import looks_like_dicom
+    from pneumoscope.imaging.reader import looks_like_dicom
 
     try:
         with file.open("rb") as content:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from pneumoscope.contract import RESEARCH_USE_ONLY
 from pneumoscope.errors import MissingExtraError, PneumoscopeError, UsageError
+from pneumoscope.model.contract import RESEARCH_USE_ONLY
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

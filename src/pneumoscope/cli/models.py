@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pneumoscope.cli.opening import FILE, built_in_files, read_model_package
-from pneumoscope.contract import RESEARCH_USE_ONLY
+from pneumoscope.model.contract import RESEARCH_USE_ONLY
 
 if TYPE_CHECKING:
-    from pneumoscope.packaging import ModelPackage
+    from pneumoscope.model.packaging import ModelPackage
 
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 
@@ -91,7 +91,7 @@ def _signature(graph: bytes) -> dict[str, list[dict[str, Any]]]:
     """Names, shapes and types of what the graph takes and gives, as LiteRT reads them."""
     from ai_edge_litert.interpreter import Interpreter
 
-    from pneumoscope.runtime import SIGNATURE
+    from pneumoscope.model.runtime import SIGNATURE
 
     runner = Interpreter(model_content=graph).get_signature_runner(SIGNATURE)
     return {
@@ -104,7 +104,7 @@ def _signature(graph: bytes) -> dict[str, list[dict[str, Any]]]:
 
 
 def _summary(file: str, content: bytes) -> dict[str, Any]:
-    from pneumoscope.packaging import unpack
+    from pneumoscope.model.packaging import unpack
 
     package = unpack(content, file)
     return {

@@ -11,8 +11,8 @@ import click
 from pneumoscope.errors import UsageError
 
 if TYPE_CHECKING:
-    from pneumoscope.model import Model
-    from pneumoscope.packaging import ModelPackage
+    from pneumoscope.model.classifier import Model
+    from pneumoscope.model.packaging import ModelPackage
 
 MODEL_ENDING: Final = ".tflite"
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -36,7 +36,7 @@ def open_model(file: Path | None, operating_point: str | None = None) -> Model:
         UsageError: the model has no operating point of that name.
         ModelError: the file is not a sound one-file model.
     """
-    from pneumoscope.model import load_model
+    from pneumoscope.model.classifier import load_model
 
     model = load_model(file)
     if operating_point is not None and operating_point not in model.contract.operating_points:
@@ -57,8 +57,8 @@ def read_model_package(file: Path | None) -> tuple[ModelPackage, int]:
     Raises:
         ModelError: the file is not a sound one-file model.
     """
-    from pneumoscope.model import BUILT_IN
-    from pneumoscope.packaging import read_package, unpack
+    from pneumoscope.model.classifier import BUILT_IN
+    from pneumoscope.model.packaging import read_package, unpack
 
     if file is not None:
         return read_package(file), file.stat().st_size

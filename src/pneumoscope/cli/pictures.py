@@ -6,13 +6,13 @@ import os
 from itertools import count
 from pathlib import Path
 
-from pneumoscope.atomic import make_folder, write_atomically
+from pneumoscope.drawing.panel import SIDE, SOFTWARE, panel, panel_png
 from pneumoscope.errors import UnreadableInputError
 from pneumoscope.explain.methods import DEFAULT_METHOD, METHODS, Explain
-from pneumoscope.explain.panel import SIDE, SOFTWARE, panel, panel_png
-from pneumoscope.images import read_image
-from pneumoscope.model import Model
-from pneumoscope.prediction import Prediction
+from pneumoscope.files import make_folder, write_atomically
+from pneumoscope.imaging.reader import read_image
+from pneumoscope.model.classifier import Model
+from pneumoscope.model.prediction import Prediction
 
 _LONGEST_STEM = 180
 """Bytes. File systems take names of 255, and a number, the ending and a temporary prefix are added."""

@@ -14,12 +14,12 @@ from pneumoscope.cli.inputs import find_inputs
 from pneumoscope.cli.main import FAILED
 from pneumoscope.cli.opening import model_option, open_model, operating_point_option
 from pneumoscope.cli.streams import allow_any_name, standard_input
-from pneumoscope.contract import RESEARCH_USE_ONLY
 from pneumoscope.errors import InputError
+from pneumoscope.model.contract import RESEARCH_USE_ONLY
 
 if TYPE_CHECKING:
-    from pneumoscope.model import Model
-    from pneumoscope.prediction import Prediction
+    from pneumoscope.model.classifier import Model
+    from pneumoscope.model.prediction import Prediction
 
 HEADER = "result     P(pneumonia)  file"
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from pneumoscope.cli.opening import model_option, open_model
-from pneumoscope.contract import RESEARCH_USE_ONLY
 from pneumoscope.errors import UsageError
+from pneumoscope.model.contract import RESEARCH_USE_ONLY
 
 
 def _print_new_token(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
-        from pneumoscope.web.tokens import new_token
+        from pneumoscope.serving.http.tokens import new_token
 
         token, digest = new_token()
         click.echo(f"token, for the client:    {token}\nhash, for --token-file:   {digest}")
@@ -62,8 +62,8 @@ def serve(
 
     Nothing that is sent is written to disk. When other machines can reach the address, tokens are required.
     """
-    from pneumoscope.web.settings import Settings, is_loopback
-    from pneumoscope.web.tokens import read_token_file
+    from pneumoscope.serving.http.tokens import read_token_file
+    from pneumoscope.serving.settings import Settings, is_loopback
 
     if not (is_loopback(host) or token_file or insecure):
         raise UsageError(
@@ -82,9 +82,9 @@ def serve(
         trusted_proxy=trusted_proxy,
         **({"workers": workers} if workers else {}),
     )
-    from pneumoscope.web import logs
-    from pneumoscope.web.app import create_app
-    from pneumoscope.web.server import WebServer
+    from pneumoscope.serving import logs
+    from pneumoscope.serving.http.app import create_app
+    from pneumoscope.serving.http.server import WebServer
 
     app = create_app(open_model(model_file), settings)
     logs.configure()
@@ -121,6 +121,6 @@ def _checked_rate(text: str) -> str:
 @click.option("--share", is_flag=True, help="Open a public link through Gradio's servers. Images leave this machine.")
 def ui(host: str, port: int, model_file: Path | None, data: Path | None, share: bool) -> None:
     """Open the Gradio page until interrupted."""
-    from pneumoscope.web.gradio_page import launch
+    from pneumoscope.serving.gradio_page import launch
 
     launch(open_model(model_file), host=host, port=port, data=data, share=share)

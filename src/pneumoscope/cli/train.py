@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from pneumoscope.data.splits import ManifestRow
+    from pneumoscope.datasets.splits import ManifestRow
 
 
 @click.command()
@@ -64,9 +64,9 @@ def train(
     import os
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from pneumoscope.training.chain import train_recipe
+    from pneumoscope.training.prerequisites import train_recipe
     from pneumoscope.training.recipe import load_recipe
-    from pneumoscope.training.runs import RunFolder
+    from pneumoscope.training.run_folder import RunFolder
 
     recipe = load_recipe(recipe_name)
     if epochs is not None:
@@ -91,8 +91,8 @@ def train(
 
 
 def _split_anew(data_dir: Path, fold: int) -> list[ManifestRow]:
-    from pneumoscope.data.checks import check_folder
-    from pneumoscope.data.splits import assign_roles
+    from pneumoscope.datasets.checks import check_folder
+    from pneumoscope.datasets.splits import assign_roles
 
     splits = [split for split in ("train", "val") if (data_dir / split).is_dir()]
     checked = check_folder(data_dir, splits or None)
@@ -100,8 +100,8 @@ def _split_anew(data_dir: Path, fold: int) -> list[ManifestRow]:
 
 
 def _as_listed(data_dir: Path, manifest: Path, fold: int | None) -> list[ManifestRow]:
-    from pneumoscope.data.checks import read_checked_manifest
-    from pneumoscope.data.splits import roles_for_fold
+    from pneumoscope.datasets.checks import read_checked_manifest
+    from pneumoscope.datasets.splits import roles_for_fold
 
     rows = read_checked_manifest(manifest, data_dir)
     return rows if fold is None else roles_for_fold(rows, fold)

@@ -10,12 +10,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from pneumoscope.data.layout import Label, LabelledImage, scan_folder
+from pneumoscope.datasets.layout import Label, LabelledImage, scan_folder
+from pneumoscope.drawing.panel import SIDE
 from pneumoscope.errors import DataError, InputError, MissingExtraError
-from pneumoscope.explain.panel import SIDE
-from pneumoscope.images import GreyImage, read_image
-from pneumoscope.model import Model
-from pneumoscope.prediction import Prediction, Status
+from pneumoscope.imaging.reader import GreyImage, read_image
+from pneumoscope.model.classifier import Model
+from pneumoscope.model.prediction import Prediction, Status
 
 DATA_VARIABLE: Final = "PNEUMOSCOPE_DATA"
 DATA_FOLDERS: Final = ("chest_xray_224/val", "native/val")

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pneumoscope.contract import RESEARCH_USE_ONLY
 from pneumoscope.demo.cases import Case
-from pneumoscope.images import GreyImage
-from pneumoscope.model import Model
-from pneumoscope.overlay import PLASMA, overlay
-from pneumoscope.prediction import Prediction, Status
+from pneumoscope.drawing.heatmap import PLASMA, overlay
+from pneumoscope.imaging.reader import GreyImage
+from pneumoscope.model.classifier import Model
+from pneumoscope.model.contract import RESEARCH_USE_ONLY
+from pneumoscope.model.prediction import Prediction, Status
 
 PICTURE_SIDE: Final = 448
 """Pixels of the longer side of a picture on the page."""

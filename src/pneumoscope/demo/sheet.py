@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pneumoscope.atomic import make_folder, write_atomically
 from pneumoscope.demo.cases import Case, dicom_samples, judge
-from pneumoscope.explain.panel import panel
-from pneumoscope.images import GreyImage
-from pneumoscope.model import Model
-from pneumoscope.overlay import PanelText, encode_png, labelled_overlay
+from pneumoscope.drawing.heatmap import PanelText, encode_png, labelled_overlay
+from pneumoscope.drawing.panel import panel
+from pneumoscope.files import make_folder, write_atomically
+from pneumoscope.imaging.reader import GreyImage
+from pneumoscope.model.classifier import Model
 
 PANEL_SIDE: Final = 256
 COLUMNS: Final = 6

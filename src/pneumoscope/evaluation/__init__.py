@@ -1,4 +1,4 @@
 """L3 [evaluate]: judging predictions: metrics, intervals, calibration, operating points, plots, report.
 
-Nothing here knows a model: the input is a :class:`~pneumoscope.evaluation.predictions.PredictionTable`.
+Nothing here knows a model: the input is a :class:`~pneumoscope.statistics.table.PredictionTable`.
 """

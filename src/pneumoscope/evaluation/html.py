@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from pneumoscope.contract import RESEARCH_USE_ONLY
-from pneumoscope.evaluation.explanation_plots import TITLES
-from pneumoscope.evaluation.explanations import Heatmap
-from pneumoscope.evaluation.metrics import Metric
-from pneumoscope.evaluation.predictions import LABEL_NAMES
+from pneumoscope.evaluation.explanations.plots import TITLES
+from pneumoscope.evaluation.explanations.summary import Heatmap
 from pneumoscope.evaluation.report import REFUSAL_RULE, EvaluationReport
+from pneumoscope.model.contract import RESEARCH_USE_ONLY
+from pneumoscope.statistics.metrics import Metric
+from pneumoscope.statistics.table import LABEL_NAMES
 
 ERRORS_SHOWN: Final = 12
 HEATMAPS_SHOWN: Final = 6

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumoscope.contract import RESEARCH_USE_ONLY
 from pneumoscope.errors import DataError
-from pneumoscope.evaluation import bootstrap
-from pneumoscope.evaluation.metrics import Metric
 from pneumoscope.evaluation.report import EvaluationReport
+from pneumoscope.model.contract import RESEARCH_USE_ONLY
+from pneumoscope.statistics import bootstrap
+from pneumoscope.statistics.metrics import Metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

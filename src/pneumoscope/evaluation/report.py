@@ -11,10 +11,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumoscope.contract import RESEARCH_USE_ONLY
 from pneumoscope.errors import DataError
-from pneumoscope.evaluation import bootstrap, intervals, metrics, undefined
-from pneumoscope.evaluation.breakdown import (
+from pneumoscope.evaluation import undefined
+from pneumoscope.evaluation.explanations.summary import ExplanationScores, ExplanationTests, summarise
+from pneumoscope.evaluation.subgroups import (
     PointResult,
     SensitivityResult,
     SubtypeResult,
@@ -24,14 +24,15 @@ from pneumoscope.evaluation.breakdown import (
     by_subtype,
     three_class,
 )
-from pneumoscope.evaluation.calibration import ReliabilityBin, reliability_curve
-from pneumoscope.evaluation.compare import Comparison, Rival, compare
-from pneumoscope.evaluation.decision_curve import DecisionCurve, decision_curve
-from pneumoscope.evaluation.explanations import ExplanationScores, ExplanationTests, summarise
-from pneumoscope.evaluation.intervals import Interval
-from pneumoscope.evaluation.metrics import DECISION_METRICS, SCORE_METRICS, Counts, Metric
-from pneumoscope.evaluation.predictions import LABEL_NAMES, PredictionTable
-from pneumoscope.evaluation.selective import COVERAGES, CoverageCurve, coverage_curve
+from pneumoscope.model.contract import RESEARCH_USE_ONLY
+from pneumoscope.statistics import bootstrap, intervals, metrics
+from pneumoscope.statistics.calibration import ReliabilityBin, reliability_curve
+from pneumoscope.statistics.compare import Comparison, Rival, compare
+from pneumoscope.statistics.decision_curve import DecisionCurve, decision_curve
+from pneumoscope.statistics.intervals import Interval
+from pneumoscope.statistics.metrics import DECISION_METRICS, SCORE_METRICS, Counts, Metric
+from pneumoscope.statistics.selective import COVERAGES, CoverageCurve, coverage_curve
+from pneumoscope.statistics.table import LABEL_NAMES, PredictionTable
 
 SENSITIVITIES: Final = (0.95, 0.99)
 _PACKAGES: Final = ("pneumoscope", "numpy", "scipy", "scikit-learn", "statsmodels", "matplotlib", "seaborn")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from pneumoscope.evaluation.metrics import Metric, decision_estimates
+from pneumoscope.statistics.metrics import Metric, decision_estimates
 
 if TYPE_CHECKING:
     from pneumoscope.evaluation.report import EvaluationReport

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumoscope.explain.opened_graph import Evidence
+from pneumoscope.explain.graph_surgery import Evidence
 
 Heat = NDArray[np.float32]
 

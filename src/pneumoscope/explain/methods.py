@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pneumoscope.explain.opened_graph import OpenedGraph
-    from pneumoscope.images import GreyImage
-    from pneumoscope.model import Model
+    from pneumoscope.explain.graph_surgery import OpenedGraph
+    from pneumoscope.imaging.reader import GreyImage
+    from pneumoscope.model.classifier import Model
 
 
 class Explain(Protocol):
@@ -67,7 +67,7 @@ def grad_cam_plus_plus(model: Model, image: GreyImage) -> NDArray[np.float32] | 
         ModelError: the model's heatmap is not made of maps and weights in the way that is known.
     """
     from pneumoscope.explain import cams
-    from pneumoscope.preprocess import shrink
+    from pneumoscope.imaging.resize import shrink
 
     if model.predict_image(image).heatmap is None:
         return None
@@ -78,6 +78,6 @@ def grad_cam_plus_plus(model: Model, image: GreyImage) -> NDArray[np.float32] | 
 @functools.lru_cache(maxsize=1)
 def _opened(graph: bytes) -> OpenedGraph:
     """Taking a graph apart takes longer than running it."""
-    from pneumoscope.explain.opened_graph import Flatbuffer, OpenedGraph
+    from pneumoscope.explain.graph_surgery import Flatbuffer, OpenedGraph
 
     return OpenedGraph(Flatbuffer(graph).packed())

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pneumoscope.contract import RESEARCH_USE_ONLY, Contract, Quantization
-from pneumoscope.data.splits import ManifestRow, Role
-from pneumoscope.evaluation.metrics import Metric
+from pneumoscope.datasets.splits import ManifestRow, Role
 from pneumoscope.evaluation.report import EvaluationReport
 from pneumoscope.export.parity import Parity
+from pneumoscope.model.contract import RESEARCH_USE_ONLY, Contract, Quantization
+from pneumoscope.statistics.metrics import Metric
 
 _SHOWN = (Metric.ACCURACY, Metric.AUC, Metric.SENSITIVITY, Metric.SPECIFICITY, Metric.MCC, Metric.ECE)
 _ROLE_TITLES = {Role.GROUPED: "random patients", Role.ORDERED: "time-ordered slice"}

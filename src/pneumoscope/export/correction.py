@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumoscope.export.graph import Calibration
-from pneumoscope.runtime import LiteRTRuntime
+from pneumoscope.model.runtime import LiteRTRuntime
 from pneumoscope.training.typicality import SHARPNESS, TypicalityModel
 
 # Beyond this a float32 probability is too near 0 or 1 to tell its log odds.

@@ -9,15 +9,15 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumoscope.contract import OperatingPoint
-from pneumoscope.data.splits import Role
-from pneumoscope.evaluation.operating_points import choose_operating_points
+from pneumoscope.datasets.splits import Role
 from pneumoscope.export.graph import Calibration
+from pneumoscope.model.contract import OperatingPoint
+from pneumoscope.statistics.operating_points import choose_operating_points
 from pneumoscope.training.augmentation import augment
+from pneumoscope.training.batches import PixelSet, load_pixels
 from pneumoscope.training.fit import full_network, pneumonia_logit
-from pneumoscope.training.pipeline import PixelSet, load_pixels
 from pneumoscope.training.recipe import Recipe
-from pneumoscope.training.runs import RunFolder
+from pneumoscope.training.run_folder import RunFolder
 from pneumoscope.training.typicality import TypicalityModel, fit_typicality
 
 # Radiographs that the Gaussian of typicality is fitted on: many times its components, and quick to embed.

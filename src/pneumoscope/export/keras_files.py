@@ -9,8 +9,8 @@ from pathlib import Path
 
 import keras
 
-from pneumoscope.atomic import fill_atomically
 from pneumoscope.errors import PneumoscopeError
+from pneumoscope.files import fill_atomically
 
 
 def save_keras(graph: keras.Model, folder: Path, name: str) -> list[Path]:

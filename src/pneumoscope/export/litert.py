@@ -10,9 +10,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumoscope.contract import Quantization
 from pneumoscope.errors import ExportError
-from pneumoscope.export.eight_bit import quantize, quantize_weights
+from pneumoscope.export.quantize import quantize, quantize_weights
+from pneumoscope.model.contract import Quantization
 
 
 def convert(graph: keras.Model, quantization: Quantization, representative: Sequence[NDArray[np.uint8]] = ()) -> bytes:

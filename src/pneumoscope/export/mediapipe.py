@@ -14,8 +14,8 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
-from pneumoscope.contract import RESEARCH_USE_ONLY, Contract
 from pneumoscope.export.parity import Judgements
+from pneumoscope.model.contract import RESEARCH_USE_ONLY, Contract
 
 UNTYPICAL = "UNTYPICAL"
 """Third label: its score is one less typicality. Refuse the picture where it exceeds one less the contract's limit."""

@@ -11,13 +11,13 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumoscope.contract import OperatingPoint, Quantization
-from pneumoscope.evaluation import bootstrap
-from pneumoscope.evaluation.compare import Difference, Rival, compare
-from pneumoscope.evaluation.intervals import Interval, wilson
-from pneumoscope.evaluation.metrics import Metric
-from pneumoscope.evaluation.predictions import PredictionTable
-from pneumoscope.runtime import LiteRTRuntime
+from pneumoscope.model.contract import OperatingPoint, Quantization
+from pneumoscope.model.runtime import LiteRTRuntime
+from pneumoscope.statistics import bootstrap
+from pneumoscope.statistics.compare import Difference, Rival, compare
+from pneumoscope.statistics.intervals import Interval, wilson
+from pneumoscope.statistics.metrics import Metric
+from pneumoscope.statistics.table import PredictionTable
 
 COMPARED = (Metric.AUC, Metric.ECE, Metric.BRIER)
 """Figures whose change is given with an interval: how well images are ranked, and calibration twice."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumoscope.contract import RESEARCH_USE_ONLY, OperatingPoint
 from pneumoscope.evaluation.plots import BLUE, GREY, VERMILION
 from pneumoscope.export.parity import Judgements, Parity
+from pneumoscope.model.contract import RESEARCH_USE_ONLY, OperatingPoint
 
 _SATURATED = 1e-6
 

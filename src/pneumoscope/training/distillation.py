@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumoscope.errors import TrainingError
-from pneumoscope.training.runs import RunFolder
+from pneumoscope.training.run_folder import RunFolder
 
 
 class Teachers:

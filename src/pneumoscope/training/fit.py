@@ -18,17 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from pneumoscope.atomic import fill_atomically
-from pneumoscope.data.manifest import manifest_hash
-from pneumoscope.data.splits import ManifestRow, Role, sha256_of
+from pneumoscope.datasets.manifest import manifest_hash
+from pneumoscope.datasets.splits import ManifestRow, Role, sha256_of
 from pneumoscope.errors import TrainingError
+from pneumoscope.files import fill_atomically
+from pneumoscope.training.batches import PixelSet, TrainingBatches, load_pixels
 from pneumoscope.training.distillation import Teachers
 from pneumoscope.training.memory import keep_freed_memory
 from pneumoscope.training.networks import build_network
-from pneumoscope.training.pipeline import PixelSet, TrainingBatches, load_pixels
 from pneumoscope.training.pretrained import take_imagenet_weights
 from pneumoscope.training.recipe import InitialWeights, Recipe
-from pneumoscope.training.runs import EpochRecord, RunFolder
+from pneumoscope.training.run_folder import EpochRecord, RunFolder
 
 
 def pneumonia_probability(logits: NDArray[np.float32]) -> NDArray[np.float64]:

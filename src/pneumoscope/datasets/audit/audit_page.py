@@ -1,0 +1,79 @@
+"""The audit as files: ``audit.json``, and ``index.html``, one page with thumbnails that opens offline."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+import json
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from PIL import Image
+
+from pneumoscope.datasets.audit.findings import Audit
+from pneumoscope.errors import DataError
+from pneumoscope.imaging.reader import read_image
+from pneumoscope.model.contract import RESEARCH_USE_ONLY
+
+THUMBNAIL = 112
+"""Longer side of a thumbnail, in pixels."""
+
+_SHOWN = 24  # of each kind of finding; the rest is in audit.json
+
+
+def as_json(audit: Audit) -> dict[str, Any]:
+    """The content of ``audit.json``."""
+    return {"notice": RESEARCH_USE_ONLY, "pneumoscope": version("pneumoscope"), **dataclasses.asdict(audit)}
+
+
+def write_audit(audit: Audit, data_dir: Path, out: Path) -> tuple[Path, Path]:
+    """Write ``audit.json`` and ``index.html``.
+
+    Args:
+        audit: the findings.
+        data_dir: the audited folder, where the thumbnails are made from.
+        out: a folder, made if need be. Its page shows the images: publish it only where they may be.
+
+    Returns:
+        The two files.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    record, page = out / "audit.json", out / "index.html"
+    text = render_page(audit, data_dir)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        record.write_text(json.dumps(as_json(audit), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        page.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{out}: the audit could not be written ({error.strerror or error})") from error
+    return record, page
+
+
+def render_page(audit: Audit, data_dir: Path) -> str:
+    """The page as HTML, thumbnails and styles inside."""
+    template = files("pneumoscope.datasets.audit").joinpath("templates", "audit.html.j2").read_text("utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    page: str = environment.from_string(template).render(
+        audit=audit,
+        notice=RESEARCH_USE_ONLY,
+        version=version("pneumoscope"),
+        name=data_dir.resolve().name,
+        shown=_SHOWN,
+        thumbnail=lambda path: thumbnail(data_dir / path),
+    )
+    return page
+
+
+def thumbnail(path: Path) -> str:
+    """A JPEG data URI of an image that could be read, aspect ratio kept."""
+    image = Image.fromarray(read_image(path, target=THUMBNAIL).pixels)
+    image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=70)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")

@@ -1,0 +1,1 @@
+"""Fetching a public data set and laying it out."""

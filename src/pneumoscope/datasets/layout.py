@@ -1,0 +1,187 @@
+"""A folder of labelled radiographs: ``train|val|test/NORMAL|PNEUMONIA/*`` or ``NORMAL|PNEUMONIA/*``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from pneumoscope.datasets.kermany import PatientKey, parse_name
+from pneumoscope.errors import DataError
+
+IMAGE_ENDINGS = frozenset({".jpeg", ".jpg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".dcm", ".dicom"})
+_LISTED = 8
+
+_logger = logging.getLogger(__name__)
+
+
+class Label(StrEnum):
+    """The two classes of the data set, named as its folders are."""
+
+    NORMAL = "NORMAL"
+    PNEUMONIA = "PNEUMONIA"
+
+
+class Split(StrEnum):
+    """The official splits, named as their folders are."""
+
+    TRAIN = "train"
+    VAL = "val"
+    TEST = "test"
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """One file of a data folder.
+
+    Attributes:
+        path: the file.
+        label: from its folder.
+        subtype: ``NORMAL``, ``BACTERIAL`` or ``VIRAL`` from its name; ``None`` where a pneumonia's name
+            does not say.
+        patient: conservative patient key; the file name itself where the name does not carry one.
+        patient_known: whether the key was read from the name.
+        split: the split folder it was found in; ``None`` in a folder that holds the two classes directly.
+    """
+
+    path: Path
+    label: Label
+    subtype: str | None
+    patient: str
+    patient_known: bool
+    split: str | None = None
+
+    @classmethod
+    def from_path(
+        cls, path: Path, label: Label, key: PatientKey = PatientKey.PERSON, split: str | None = None
+    ) -> LabelledImage:
+        """Read what the name says; contradicting folder and name is the audit's business, not ours."""
+        facts = parse_name(path.stem)
+        if facts is None:
+            subtype = Label.NORMAL.value if label is Label.NORMAL else None
+            return cls(path, label, subtype, path.stem, patient_known=False, split=split)
+        subtype = facts.subtype if (facts.subtype == "NORMAL") == (label is Label.NORMAL) else None
+        return cls(path, label, subtype, facts.key(key), patient_known=True, split=split)
+
+
+@dataclass(frozen=True)
+class FolderScan:
+    """What a data folder holds, faults included.
+
+    Attributes:
+        images: the labelled images, by split, class and name.
+        problems: missing and empty splits and classes, one sentence each.
+        left_out: what lies in the class folders and has no image ending, or is hidden.
+    """
+
+    images: tuple[LabelledImage, ...]
+    problems: tuple[str, ...]
+    left_out: tuple[Path, ...]
+
+
+def scan_folder(
+    data_dir: Path, splits: Split | str | Iterable[Split | str] | None = None, *, key: PatientKey = PatientKey.PERSON
+) -> FolderScan:
+    """List a data folder and every fault of its layout.
+
+    Args:
+        data_dir: a folder in the layout above.
+        splits: which official split or splits; ``None`` for a folder that holds the two classes directly.
+        key: which patient key to read from the names.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    if not data_dir.is_dir():
+        raise DataError(f"{data_dir}: no such folder; give a folder that holds train/NORMAL, train/PNEUMONIA, ...")
+    if isinstance(splits, str):
+        splits = [splits]
+    names = [None] if splits is None else [str(split) for split in splits]
+    images: list[LabelledImage] = []
+    problems: list[str] = []
+    left_out: list[Path] = []
+    for name in names:
+        folder = data_dir if name is None else data_dir / name
+        if not folder.is_dir():
+            problems.append(f"{data_dir}: has no split '{name}' ({_what_is_there(data_dir)})")
+            continue
+        for label in Label:
+            class_dir = folder / label.value
+            if not class_dir.is_dir():
+                problems.append(f"{folder}: the class folder {label.value} is missing ({_what_is_there(folder)})")
+                continue
+            files, others = _class_files(class_dir)
+            left_out.extend(others)
+            if not files:
+                endings = ", ".join(sorted(IMAGE_ENDINGS))
+                problems.append(f"{class_dir}: holds no images ({_what_is_there(class_dir)}); endings read: {endings}")
+            images.extend(LabelledImage.from_path(file, label, key, name) for file in files)
+        problems.extend(_unknown_classes(folder))
+    return FolderScan(tuple(images), tuple(problems), tuple(left_out))
+
+
+def find_images(
+    data_dir: Path, splits: Split | str | Iterable[Split | str] | None = None, *, key: PatientKey = PatientKey.PERSON
+) -> list[LabelledImage]:
+    """List the labelled images of a data folder, sorted by path; what has no image ending is logged.
+
+    Args:
+        data_dir: a folder in the layout above.
+        splits: which official split or splits; ``None`` for a folder that holds the two classes directly.
+        key: which patient key to read from the names.
+
+    Returns:
+        At least one image of each class.
+
+    Raises:
+        DataError: the folder, a split or a class is missing or empty, or a split was not named; every such
+            fault is in the message.
+    """
+    found = scan_folder(data_dir, splits, key=key)
+    if found.problems:
+        raise DataError("\n".join(found.problems))
+    if found.left_out:
+        _logger.warning("%s: %s", data_dir, describe_left_out(found.left_out))
+    return list(found.images)
+
+
+def official_splits(data_dir: Path) -> tuple[Split, ...] | None:
+    """The split folders that are there, or ``None`` where there is none (the classes may lie there directly)."""
+    return tuple(split for split in Split if (data_dir / split.value).is_dir()) or None
+
+
+def describe_left_out(paths: Sequence[Path]) -> str:
+    """One sentence on the files that are no images."""
+    more = f" and {len(paths) - _LISTED} more" if len(paths) > _LISTED else ""
+    return f"{len(paths)} entries are no images and were left out: {', '.join(map(str, paths[:_LISTED]))}{more}"
+
+
+def _class_files(class_dir: Path) -> tuple[list[Path], list[Path]]:
+    files: list[Path] = []
+    others: list[Path] = []
+    for entry in sorted(class_dir.iterdir()):
+        # Hidden files are not images even where they end like one: macOS writes "._name.jpeg" beside each.
+        is_image = entry.suffix.lower() in IMAGE_ENDINGS and not entry.name.startswith(".") and not entry.is_dir()
+        (files if is_image else others).append(entry)
+    return files, others
+
+
+def _unknown_classes(folder: Path) -> list[str]:
+    """Folders of images that are no class known here: their images must not be passed over in silence."""
+    known = {label.value for label in Label} | {split.value for split in Split}
+    others = [entry for entry in sorted(folder.iterdir()) if entry.is_dir() and not entry.name.startswith((".", "__"))]
+    return [
+        f"{folder}: the folder {entry.name} is no class known here ({', '.join(Label)}); move it elsewhere"
+        for entry in others
+        if entry.name not in known and _class_files(entry)[0]
+    ]
+
+
+def _what_is_there(folder: Path) -> str:
+    names = sorted(child.name + ("/" if child.is_dir() else "") for child in folder.iterdir())
+    if not names:
+        return "the folder is empty"
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"it holds {', '.join(names[:_LISTED])}{more}"

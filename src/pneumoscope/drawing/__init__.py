@@ -1,0 +1,1 @@
+"""Pictures out: heatmaps over radiographs, labelled panels, PNG."""

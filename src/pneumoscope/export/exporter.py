@@ -1,0 +1,253 @@
+"""From a finished run to one-file models with their parity and reports."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from pneumoscope.datasets.splits import Role
+from pneumoscope.errors import ExportError
+from pneumoscope.evaluation.report import EvaluationReport, assemble
+from pneumoscope.export import mediapipe
+from pneumoscope.export.card import CardFacts, write_card
+from pneumoscope.export.correction import measure_shift, taken_back
+from pneumoscope.export.fitting import TYPICALITY_LIMIT, Fitted, fit_run
+from pneumoscope.export.forms import ONE_FILE, Form
+from pneumoscope.export.graph import assemble as assemble_graph
+from pneumoscope.export.keras_files import save_keras, save_saved_model
+from pneumoscope.export.litert import convert
+from pneumoscope.export.parity import (
+    ExportedForm,
+    Judgements,
+    Parity,
+    Radiographs,
+    Thresholds,
+    judge_with_keras,
+    judge_with_litert,
+    measure_parity,
+)
+from pneumoscope.export.parity_page import Comparison, render_page
+from pneumoscope.files import make_folder, write_atomically
+from pneumoscope.model.contract import RESEARCH_USE_ONLY, Contract, Provenance, Quantization
+from pneumoscope.model.packaging import pack
+from pneumoscope.statistics.table import PredictionTable
+from pneumoscope.training.batches import SUBTYPES, PixelSet
+from pneumoscope.training.run_folder import RunFolder
+
+MODEL_VERSION = "1.3.0"
+_DEFAULT_POINT = "balanced"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export wrote.
+
+    Attributes:
+        models: one-file models, by form and quantisation.
+        others: ``.keras``, ``.h5`` and the SavedModel folder.
+        parity: of every one-file model.
+    """
+
+    models: dict[tuple[Form, Quantization], Path]
+    others: tuple[Path, ...]
+    parity: tuple[Parity, ...]
+
+
+def export_run(run: RunFolder, out: Path, quantizations: Sequence[Quantization], forms: Sequence[Form]) -> Exported:
+    """Export a run's best weights and measure parity and validation figures of what was exported.
+
+    Args:
+        run: of ``pneumoscope train``.
+        out: folder for ``NAME-QUANTIZATION.tflite``, ``NAME-QUANTIZATION-mediapipe.tflite``, ``NAME.keras``,
+            ``NAME.h5``, ``NAME-saved-model/``, ``parity.json``, ``parity.html`` and
+            ``validation-QUANTIZATION.json``.
+        quantizations: of the one-file models.
+        forms: what to write.
+
+    Raises:
+        ExportError: a parity limit is broken (``parity.json`` says which; that model is not written).
+        TrainingError, DataError: the run or its images cannot be used.
+        PneumoscopeError: the disk is full or the folder cannot be written.
+    """
+    make_folder(out)
+    export = _Export(run, out)
+    compared: list[Comparison] = []
+    models: dict[tuple[Form, Quantization], Path] = {}
+    if any(form in ONE_FILE for form in forms):
+        for quantization in quantizations:
+            graph = export.graph_for(quantization)
+            for form in forms:
+                if form in ONE_FILE:
+                    comparison, file = export.write_one_file(graph, form, quantization)
+                    compared.append(comparison)
+                    if file is not None:
+                        models[form, quantization] = file
+        export.write_parity(compared)
+    measured = tuple(comparison.parity for comparison in compared)
+    others = export.write_others(forms)
+    if failures := [f"{p.form} {p.quantization}: {'; '.join(p.broken)}" for p in measured if p.broken]:
+        raise ExportError(f"{run.path}: parity limits broken, these models were not written: {' | '.join(failures)}")
+    return Exported(models, others, measured)
+
+
+class _Export:
+    """One export: what is fitted and judged once and used for every form."""
+
+    def __init__(self, run: RunFolder, out: Path) -> None:
+        self._run, self._out = run, out
+        self._recipe, self._seed, self._settings = run.read_settings()
+        self._fitted: Fitted = fit_run(run)
+        self._graph = assemble_graph(self._fitted.network, self._fitted.calibration, self._fitted.typicality)
+        self._images = _radiographs(list(self._fitted.validation.values()))
+        self._reference = judge_with_keras(self._graph, self._images.pixels)
+        self._thresholds = Thresholds(self._fitted.operating_points, _DEFAULT_POINT, TYPICALITY_LIMIT)
+        self._float32: dict[Form, bytes] = {}
+
+    def graph_for(self, quantization: Quantization) -> keras.Model:
+        """The complete graph whose ends take back what this quantisation shifts; see ``export.correction``."""
+        if quantization is Quantization.FLOAT32:
+            return self._graph
+        fitted = self._fitted
+        first = convert(self._graph, quantization, self._representative(Form.LITERT))
+        shift = measure_shift(self._graph, first, fitted.representative)
+        return assemble_graph(fitted.network, *taken_back(shift, fitted.calibration, fitted.typicality))
+
+    def write_one_file(
+        self, graph: keras.Model, form: Form, quantization: Quantization
+    ) -> tuple[Comparison, Path | None]:
+        """Convert, compare, and write the model unless a limit is broken."""
+        contract = self._contract(quantization)
+        flatbuffer = self._converted(graph, form, quantization)
+        judged = _SHAPES[form][1](flatbuffer, self._images.pixels)
+        float32 = self._converted(self._graph, form, Quantization.FLOAT32)
+        exported = ExportedForm(form.value, quantization, len(flatbuffer), len(float32))
+        parity = measure_parity(exported, judged, self._reference, self._images, self._thresholds)
+        comparison = Comparison(parity, judged)
+        if parity.broken:
+            return comparison, None
+        reports = self._validate(judged, contract)
+        card = write_card(CardFacts(contract, self._run.read_manifest(), reports, parity))
+        stem = f"{contract.name}-{quantization}"
+        if form is Form.MEDIAPIPE:
+            file = self._out / f"{stem}-mediapipe.tflite"
+            write_atomically(file, pack(flatbuffer, contract, card, labels=mediapipe.class_names(contract)))
+            return comparison, file
+        file = self._out / f"{stem}.tflite"
+        write_atomically(file, pack(flatbuffer, contract, card))
+        content = {role.value: report.to_json() for role, report in reports.items()}
+        _write_json(self._out / f"validation-{quantization}.json", content)
+        return comparison, file
+
+    def write_parity(self, compared: Sequence[Comparison]) -> None:
+        """``parity.json`` and ``parity.html``."""
+        _write_json(
+            self._out / "parity.json",
+            {
+                "notice": RESEARCH_USE_ONLY,
+                "model": {"name": self._recipe.network, "version": MODEL_VERSION},
+                "radiographs": {role.value: len(images.rows) for role, images in self._fitted.validation.items()},
+                "exports": [dataclasses.asdict(comparison.parity) for comparison in compared],
+            },
+        )
+        points = list(self._fitted.operating_points.values())
+        page = render_page(f"{self._recipe.network} {MODEL_VERSION}", compared, self._reference, points)
+        write_atomically(self._out / "parity.html", page.encode())
+
+    def write_others(self, forms: Sequence[Form]) -> tuple[Path, ...]:
+        """Keras' and TensorFlow's formats."""
+        name, files = self._recipe.network, []
+        if Form.KERAS in forms:
+            files += save_keras(self._graph, self._out, name)
+        if Form.SAVED_MODEL in forms:
+            files.append(save_saved_model(self._graph, self._out, name))
+        return tuple(files)
+
+    def _representative(self, form: Form) -> Sequence[NDArray[np.uint8]]:
+        grey = [image[..., None] for image in self._fitted.representative]
+        return grey if form is Form.LITERT else [np.repeat(image, 3, axis=2) for image in grey]
+
+    def _converted(self, graph: keras.Model, form: Form, quantization: Quantization) -> bytes:
+        """The flatbuffer of one form; that of float32, which all others are measured against, is made once."""
+        if quantization is Quantization.FLOAT32 and form in self._float32:
+            return self._float32[form]
+        flatbuffer = convert(_SHAPES[form][0](graph), quantization, self._representative(form))
+        if form is Form.MEDIAPIPE:
+            flatbuffer = mediapipe.with_metadata(flatbuffer, self._contract(quantization))
+        if quantization is Quantization.FLOAT32:
+            self._float32[form] = flatbuffer
+        return flatbuffer
+
+    def _contract(self, quantization: Quantization) -> Contract:
+        settings, recipe = self._settings, self._recipe
+        origin = Provenance(
+            recipe.name, self._seed, settings["manifest_sha256"], self._run.best_epoch(), settings["versions"]
+        )
+        return Contract(
+            name=recipe.network,
+            version=MODEL_VERSION,
+            graph_sha256="",  # filled in by pack()
+            quantization=quantization,
+            operating_points=self._fitted.operating_points,
+            default_operating_point=_DEFAULT_POINT,
+            typicality_limit=TYPICALITY_LIMIT,
+            parameters=self._fitted.network.count_params(),
+            provenance=origin,
+            subtypes=SUBTYPES if recipe.classes == 3 else (),
+        )
+
+    def _validate(self, judged: Judgements, contract: Contract) -> dict[Role, EvaluationReport]:
+        reports, begin = {}, 0
+        for role, images in self._fitted.validation.items():
+            part = slice(begin, begin + len(images.rows))
+            reports[role] = _report(judged, part, images, role, contract)
+            begin = part.stop
+        return reports
+
+
+_SHAPES: dict[Form, tuple[Callable[[keras.Model], keras.Model], Callable[[bytes, NDArray[np.uint8]], Judgements]]] = {
+    Form.LITERT: (lambda graph: graph, judge_with_litert),
+    Form.MEDIAPIPE: (mediapipe.classifier_graph, mediapipe.judge_with_classifier),
+}
+
+
+def _radiographs(parts: Sequence[PixelSet]) -> Radiographs:
+    rows = [row for part in parts for row in part.rows]
+    return Radiographs(
+        np.concatenate([part.pixels for part in parts]),
+        np.concatenate([part.positive for part in parts]),
+        [row.patient for row in rows],
+        [row.path.name for row in rows],
+    )
+
+
+def _report(judged: Judgements, part: slice, images: PixelSet, role: Role, contract: Contract) -> EvaluationReport:
+    """The exported graph's own figures on one validation; refusals are not taken into account."""
+    name, point = contract.operating_point()
+    table = PredictionTable.from_arrays(
+        images.positive.astype(np.int64),
+        judged.probability[part],
+        paths=[row.path.name for row in images.rows],
+        patients=[row.patient for row in images.rows],
+        subtypes=[row.subtype for row in images.rows],
+        subtype_probabilities=None if judged.subtype is None else judged.subtype[part],
+    )
+    return assemble(
+        table,
+        threshold=point.threshold,
+        operating_point=name,
+        operating_points={key: value.threshold for key, value in contract.operating_points.items()},
+        split=role.value,
+        model={"name": contract.name, "version": contract.version, "quantization": contract.quantization.value},
+    )
+
+
+def _write_json(path: Path, content: Any) -> None:
+    write_atomically(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())

@@ -1,0 +1,175 @@
+"""The Gradio page: a quick way to show a model to others."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pneumoscope.drawing.heatmap import OPACITY, overlay
+from pneumoscope.errors import InputError, MissingExtraError
+from pneumoscope.imaging.reader import read_image
+from pneumoscope.model.classifier import Model
+from pneumoscope.model.contract import RESEARCH_USE_ONLY
+from pneumoscope.model.prediction import Prediction
+from pneumoscope.serving.pictures import fit
+from pneumoscope.serving.settings import MAX_UPLOAD
+
+EXAMPLES: Final = 6
+KEPT_SECONDS: Final = 3600
+"""Gradio writes uploads to a temporary folder; they are deleted after this time, and the folder in the end."""
+
+_ENDINGS: Final = (".jpeg", ".jpg", ".png", ".dcm")
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What the page keeps of a judged image, to draw it again at another opacity.
+
+    Attributes:
+        pixels: ``uint8 [H, W]``, no larger than a screen needs.
+        heatmap: ``float32 [h, w]``, 0 to 1; ``None`` where the image was refused.
+    """
+
+    pixels: NDArray[np.uint8]
+    heatmap: NDArray[np.float32] | None
+
+    def draw(self, opacity: float) -> NDArray[np.uint8]:
+        """The overlay, ``uint8 [H, W, 3]``; the plain image, ``[H, W]``, without a heatmap."""
+        return self.pixels if self.heatmap is None else overlay(self.pixels, self.heatmap, opacity=opacity)
+
+
+def judge_file(
+    model: Model, file: str | None, operating_point: str
+) -> tuple[dict[str, float] | None, Shown | None, str]:
+    """Judge one uploaded file.
+
+    Args:
+        model: that judges.
+        file: path of the upload; ``None`` where there is none.
+        operating_point: name of a threshold.
+
+    Returns:
+        Confidences by label, ``None`` if not judged; what to draw, ``None`` if not read; words (Markdown).
+    """
+    if not file:
+        return None, None, ""
+    name = Path(file).name
+    try:
+        image = read_image(Path(file), target=model.contract.input_width, name=name)
+    except (InputError, MissingExtraError) as error:
+        return None, None, f"**Not judged.** {error}"
+    result = model.predict_image(image, path=name, operating_point=operating_point)
+    shown = Shown(fit(image.pixels), result.heatmap)
+    if result.probability is None:
+        return None, shown, "**Not judged.** " + "; ".join(result.reasons)
+    normal, pneumonia = model.contract.labels
+    return {normal: 1 - result.probability, pneumonia: result.probability}, shown, _describe(result)
+
+
+def _describe(result: Prediction) -> str:
+    words = (
+        f"**{result.label}** at the operating point *{result.operating_point}* "
+        f"(threshold {result.threshold:.3f}); typicality {result.typicality:.2f}."
+    )
+    if result.subtype:
+        words += " Subtype: " + ", ".join(f"{key.lower()} {value:.0%}" for key, value in result.subtype.items()) + "."
+    return words
+
+
+def build(model: Model, examples: list[Path] | None = None) -> Any:
+    """The page as ``gradio.Blocks``."""
+    # Before the import: Gradio reads it then. Nothing is reported to anybody.
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    import gradio
+
+    def judge(path: str | None, point: str, opacity: float) -> Any:
+        confidences, shown, words = judge_file(model, path, point)
+        return confidences, draw(shown, opacity), words, shown
+
+    def draw(shown: Shown | None, opacity: float) -> Any:
+        return None if shown is None else shown.draw(opacity)
+
+    contract = model.contract
+    use = contract.intended_use.removeprefix(RESEARCH_USE_ONLY).strip()
+    with gradio.Blocks(
+        title="Pneumoscope", analytics_enabled=False, delete_cache=(KEPT_SECONDS // 4, KEPT_SECONDS)
+    ) as page:
+        gradio.Markdown(f"# Pneumoscope\n**{RESEARCH_USE_ONLY}** {use}")
+        with gradio.Row():
+            with gradio.Column():
+                file = gradio.File(label="Radiograph (image or DICOM)", type="filepath", file_count="single")
+                point = gradio.Dropdown(
+                    sorted(contract.operating_points), value=contract.default_operating_point, label="Operating point"
+                )
+                opacity = gradio.Slider(0, 1, value=OPACITY, step=0.05, label="Heatmap opacity")
+                if examples:
+                    gradio.Examples([str(path) for path in examples], file, cache_examples=False)
+            with gradio.Column():
+                words = gradio.Markdown()  # first, so that a refusal is seen without scrolling
+                label = gradio.Label(label="Confidence")
+                # Its third button, left out, would send the picture to a public site.
+                buttons = ["download", "fullscreen"]
+                picture = gradio.Image(label="Where the model looked", type="numpy", format="png", buttons=buttons)
+        shown = gradio.State()
+        inputs, outputs = [file, point, opacity], [label, picture, words, shown]
+        file.change(judge, inputs, outputs, api_name="judge")
+        point.change(judge, inputs, outputs, api_visibility="private")
+        opacity.change(
+            draw,
+            [shown, opacity],
+            picture,
+            api_visibility="private",
+            show_progress="hidden",
+            trigger_mode="always_last",
+        )
+    return page
+
+
+def find_examples(data: Path) -> list[Path]:
+    """A few files of a data folder, spread over it."""
+    files = sorted(path for path in data.rglob("*") if path.suffix.lower() in _ENDINGS)
+    step = max(1, len(files) // EXAMPLES)
+    return files[::step][:EXAMPLES]
+
+
+def launch(model: Model, *, host: str, port: int, data: Path | None, share: bool) -> None:
+    """Serve the page until interrupted.
+
+    Args:
+        model: that judges.
+        host: address to listen on.
+        port: to listen on.
+        data: folder to take examples from.
+        share: open a public link through Gradio's servers.
+    """
+    # As on Ctrl+C: the server closes, and the folder goes.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with tempfile.TemporaryDirectory(prefix="pneumoscope-") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        page = build(model, find_examples(data) if data else None)
+        import gradio
+
+        page.launch(
+            server_name=host,
+            server_port=port or None,
+            share=share,
+            max_file_size=MAX_UPLOAD,
+            allowed_paths=[str(data)] if data else None,
+            show_error=False,
+            footer_links=["api", "settings"],
+            # The reader's own fonts: nothing to load, and every letter from one face.
+            theme=gradio.themes.Default(
+                primary_hue="cyan",
+                neutral_hue="slate",
+                font=["system-ui", "sans-serif"],
+                font_mono=["ui-monospace", "monospace"],
+            ),
+        )

@@ -1,0 +1,72 @@
+"""The page, the readable description of the API, health checks and metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask, Response, jsonify, render_template
+from flask_openapi3.models.tag import Tag
+from flask_openapi3.openapi import OpenAPI
+
+from pneumoscope.model.classifier import Model
+from pneumoscope.model.contract import RESEARCH_USE_ONLY
+from pneumoscope.serving.http.problems import ProblemError
+from pneumoscope.serving.http.schemas import Health, problem_responses
+from pneumoscope.serving.metrics import CONTENT_TYPE
+from pneumoscope.serving.queue import InferenceService
+from pneumoscope.serving.settings import MEGABYTE, Settings
+
+
+def install_pages(app: Flask, model: Model, settings: Settings) -> None:
+    """Add ``/`` and ``/docs``."""
+    shared: dict[str, Any] = {"notice": RESEARCH_USE_ONLY, "model": model, "settings": settings}
+
+    @app.route("/")
+    def index() -> str:
+        return render_template("index.html", max_megabytes=settings.max_upload // MEGABYTE, **shared)
+
+    @app.route("/docs")
+    def docs() -> str:
+        assert isinstance(app, OpenAPI)
+        return render_template("docs.html", api=app.api_doc, **shared)
+
+
+def install_operations(app: OpenAPI, service: InferenceService, settings: Settings) -> None:
+    """Add ``/openapi.json``, ``/healthz``, ``/readyz`` and ``/metrics``."""
+    tag = Tag(name="Operations")
+
+    @app.route("/openapi.json")
+    def openapi() -> Response:
+        return jsonify(app.api_doc)
+
+    @app.get("/healthz", operation_id="healthz", tags=[tag], summary="Is the process alive?", responses={"200": Health})
+    def healthz() -> Response:
+        return jsonify({"status": "alive"})
+
+    @app.get(
+        "/readyz",
+        operation_id="readyz",
+        tags=[tag],
+        summary="Would an image be taken now?",
+        responses={"200": Health, **problem_responses(503)},
+    )
+    def readyz() -> Response:
+        if service.is_stopping:
+            raise ProblemError("stopping", "the server is stopping", {"Retry-After": "10"})
+        if not service.is_ready:
+            raise ProblemError("overloaded", "the queue is full", {"Retry-After": "1"})
+        return jsonify({"status": "ready"})
+
+    @app.get(
+        "/metrics",
+        operation_id="metrics",
+        tags=[tag],
+        summary="Counters in Prometheus's text format",
+        security=[{"token": []}] if settings.token_hashes else None,
+        responses={
+            "200": {"description": "Metrics", "content": {"text/plain": {"schema": {"type": "string"}}}},
+            **problem_responses(401, 429),
+        },
+    )
+    def metrics() -> Response:
+        return Response(service.metrics.text(), content_type=CONTENT_TYPE)

@@ -1,0 +1,156 @@
+"""The shapes of requests and responses, for checking and for ``/openapi.json``."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pneumoscope.drawing.heatmap import OPACITY
+from pneumoscope.serving.http.problems import PROBLEM_JSON, TITLES
+from pneumoscope.serving.http.uploads import FIELD
+
+Probability = float
+
+
+class PredictQuery(BaseModel):
+    """Query parameters of ``predict``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    operating_point: str | None = Field(None, description="Name of a threshold; the model's default if not given.")
+    heatmap: bool = Field(False, description="Give the Grad-CAM overlay as a PNG data URI.")
+    radiograph: bool = Field(False, description="Add the member `radiograph`, the radiograph as a PNG data URI.")
+    opacity: float = Field(OPACITY, ge=0, le=1, description="Opacity of the hottest spot of the overlay.")
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **options: Any) -> dict[str, Any]:
+        """Pydantic's; as it is asked for at every request, without arguments, it is made once and only to be read."""
+        return super().model_json_schema(*args, **options) if args or options else dict(_schema_of_query())
+
+
+@functools.cache
+def _schema_of_query() -> dict[str, Any]:
+    return super(PredictQuery, PredictQuery).model_json_schema()
+
+
+class ModelName(BaseModel):
+    """Which model judged."""
+
+    name: str
+    version: str
+    sha256: str = Field(description="Of the model file, 64 hex digits.")
+
+
+class Record(BaseModel):
+    """What the model says about one image."""
+
+    path: str = Field(description="The file name that was sent, without folders; `input` for a raw body.")
+    sha256: str | None = Field(description="Of the file; null if it could not be read.")
+    status: Literal["ok", "refused", "error"]
+    label: Literal["NORMAL", "PNEUMONIA"] | None
+    probability: float | None = Field(description="Calibrated P(pneumonia), 0 to 1.")
+    threshold: float = Field(description="PNEUMONIA from this probability on.")
+    operating_point: str
+    subtype: dict[str, float] | None = Field(description="Probabilities of NORMAL, BACTERIAL and VIRAL.")
+    typicality: float | None = Field(description="How like a training radiograph the image is, 0 to 1.")
+    reasons: list[str] = Field(description="Why the image was refused or failed, in words.")
+    heatmap: str | None = Field(description="PNG data URI of the overlay, if it was asked for.")
+    model: ModelName
+    radiograph: str | None = Field(None, description="PNG data URI; only there if it was asked for.")
+
+
+class PredictResponse(BaseModel):
+    """Records, in the order of the images."""
+
+    results: list[Record]
+
+
+class OperatingPointEntry(BaseModel):
+    """A threshold and what it reached on validation data."""
+
+    threshold: float
+    sensitivity: float
+    specificity: float
+
+
+class ModelEntry(BaseModel):
+    """A model that this server runs."""
+
+    name: str
+    version: str
+    sha256: str
+    quantization: str
+    parameters: int
+    input_height: int
+    input_width: int
+    labels: list[str]
+    subtypes: list[str]
+    operating_points: dict[str, OperatingPointEntry]
+    default_operating_point: str
+    typicality_limit: float
+    intended_use: str
+    card: str = Field(description="The model card, Markdown.")
+
+
+class ModelsResponse(BaseModel):
+    """The models of this server."""
+
+    models: list[ModelEntry]
+
+
+class Health(BaseModel):
+    """State of the server."""
+
+    status: str
+
+
+class ProblemDocument(BaseModel):
+    """A problem document, RFC 9457."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str | None = None
+    record: Record | None = Field(None, description="Of a single image that could not be judged.")
+    errors: list[dict[str, str]] | None = Field(None, description="Of parameters that are not valid.")
+
+
+class Unused(BaseModel):
+    """Stands in for flask-openapi3's own error shape, which this API does not use."""
+
+
+def problem_responses(*statuses: int) -> dict[str | int, Any]:
+    """OpenAPI responses for problem statuses."""
+    reference = {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}
+    return {
+        str(status): {
+            "description": "; ".join(title for code, title in TITLES.values() if code == status),
+            "content": {PROBLEM_JSON: reference},
+        }
+        for status in statuses
+    }
+
+
+_BINARY: Final = {"type": "string", "format": "binary"}
+PREDICT_BODY: Final = {
+    "required": True,
+    "description": "JPEG, PNG, TIFF, BMP, WebP, GIF or DICOM; the type is told by content.",
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "properties": {FIELD: {"type": "array", "items": _BINARY, "minItems": 1}},
+                "required": [FIELD],
+                "additionalProperties": False,
+            }
+        },
+        "application/octet-stream": {"schema": _BINARY},
+        "application/dicom": {"schema": _BINARY},
+        "image/*": {"schema": _BINARY},
+    },
+}
