@@ -13,12 +13,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pneumoscope.model.classifier import Model, load_model
+    from pneumoscope.model.classifier import Examination, Model, load_model
     from pneumoscope.model.prediction import Prediction
 
-__all__ = ["Model", "Prediction", "__version__", "load_model"]
+__all__ = ["Examination", "Model", "Prediction", "__version__", "load_model"]
 
 _HOMES = {
+    "Examination": "pneumoscope.model.classifier",
     "Model": "pneumoscope.model.classifier",
     "Prediction": "pneumoscope.model.prediction",
     "load_model": "pneumoscope.model.classifier",

@@ -16,7 +16,7 @@ from support.cli_kit import Run
 NOTICE = "Research use only. Not a medical device."
 FIELDS = [
     "path", "sha256", "status", "label", "probability", "threshold", "operating_point", "subtype", "typicality",
-    "reasons", "heatmap", "model",
+    "reasons", "notes", "heatmap", "prediction_set", "lungs", "model",
 ]  # fmt: skip
 
 

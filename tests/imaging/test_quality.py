@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from pneumoscope.imaging.quality import assess
-from pneumoscope.imaging.reader import GreyImage, read_image
+from pneumoscope.imaging.radiograph import Radiograph
+from pneumoscope.imaging.reader import read_image
 from support.phantom import chest_phantom, colour_photo, encode, text_page
 
 
@@ -65,7 +66,7 @@ def test_no_real_radiograph_is_refused_and_every_inverted_one_is(radiographs: Pa
     paths = sorted(radiographs.glob("*/*/*/*.jpeg"))[::10]
     assert paths
     for path in paths:
-        image: GreyImage = read_image(path)
+        image: Radiograph = read_image(path)
         assert assess(image) == (), path
         inverted = dataclasses.replace(image, pixels=255 - image.pixels)
         assert any("inverted" in reason for reason in assess(inverted)), path

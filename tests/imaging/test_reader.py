@@ -18,7 +18,8 @@ from PIL import Image, TiffImagePlugin
 
 from pneumoscope.errors import InputError, MissingExtraError, RefusedInputError, UnreadableInputError
 from pneumoscope.imaging.quiet import quiet_warnings
-from pneumoscope.imaging.reader import DRAFT_OVERSAMPLING, GreyImage, ImageFormat, read_image
+from pneumoscope.imaging.radiograph import ImageFormat, Radiograph
+from pneumoscope.imaging.reader import DRAFT_OVERSAMPLING, read_image
 from pneumoscope.imaging.resize import shrink
 from support.phantom import chest_phantom, colour_photo, encode
 
@@ -311,7 +312,7 @@ class TestThreads:
     def test_many_at_once_give_what_one_gives(self) -> None:
         limit = Image.MAX_IMAGE_PIXELS
 
-        def read(name: str) -> GreyImage:
+        def read(name: str) -> Radiograph:
             return read_image(ENCODED[name])
 
         names = list(ENCODED) * 20

@@ -46,7 +46,7 @@ def test_record_has_the_fixed_form(model: Model) -> None:
     record = json.loads(model.predict(sample("RG1_UNCR.dcm")).to_json(heatmap="x.png"))
     assert list(record) == [
         "path", "sha256", "status", "label", "probability", "threshold", "operating_point", "subtype",
-        "typicality", "reasons", "heatmap", "model",
+        "typicality", "reasons", "notes", "heatmap", "prediction_set", "lungs", "model",
     ]  # fmt: skip
     assert sum(record["subtype"].values()) == pytest.approx(1, abs=1e-5)
     assert record["subtype"]["NORMAL"] == pytest.approx(1 - record["probability"], abs=1e-5)

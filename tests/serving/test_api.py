@@ -23,7 +23,7 @@ from support.web_kit import MakeClient, dicom_sample, form, json_of
 
 KEYS = [
     "path", "sha256", "status", "label", "probability", "threshold", "operating_point", "subtype",
-    "typicality", "reasons", "heatmap", "model",
+    "typicality", "reasons", "notes", "heatmap", "prediction_set", "lungs", "model",
 ]  # fmt: skip
 
 

@@ -13,7 +13,8 @@ from typing import Final
 from pneumoscope.datasets.layout import Label, LabelledImage, scan_folder
 from pneumoscope.drawing.panel import SIDE
 from pneumoscope.errors import DataError, InputError, MissingExtraError
-from pneumoscope.imaging.reader import GreyImage, read_image
+from pneumoscope.imaging.radiograph import Radiograph
+from pneumoscope.imaging.reader import read_image
 from pneumoscope.model.classifier import Model
 from pneumoscope.model.prediction import Prediction, Status
 
@@ -61,7 +62,7 @@ class Case:
 
     source: Source
     prediction: Prediction
-    image: GreyImage | None
+    image: Radiograph | None
 
     @property
     def as_expected(self) -> bool:
@@ -144,7 +145,7 @@ def judge(model: Model, sources: tuple[Source, ...]) -> Iterator[Case]:
         yield Case(source, dataclasses.replace(prediction, path=source.title, reasons=reasons), _read(source.path))
 
 
-def _read(path: Path) -> GreyImage | None:
+def _read(path: Path) -> Radiograph | None:
     try:
         return read_image(path, target=SIDE)
     except (InputError, MissingExtraError):

@@ -17,7 +17,7 @@ from PIL import Image
 
 from pneumoscope.demo.cases import Case
 from pneumoscope.drawing.heatmap import PLASMA, overlay
-from pneumoscope.imaging.reader import GreyImage
+from pneumoscope.imaging.radiograph import Radiograph
 from pneumoscope.model.classifier import Model
 from pneumoscope.model.contract import RESEARCH_USE_ONLY
 from pneumoscope.model.prediction import Prediction, Status
@@ -110,7 +110,7 @@ def _reasons(prediction: Prediction) -> str:
     return "<ul>" + "".join(f"<li>{escape(reason)}</li>" for reason in prediction.reasons) + "</ul>"
 
 
-def _pictures(image: GreyImage | None, prediction: Prediction) -> Iterator[str]:
+def _pictures(image: Radiograph | None, prediction: Prediction) -> Iterator[str]:
     if image is None:
         return
     picture = Image.fromarray(image.pixels)

@@ -14,7 +14,7 @@ from pneumoscope.demo.cases import Case, dicom_samples, judge
 from pneumoscope.drawing.heatmap import PanelText, encode_png, labelled_overlay
 from pneumoscope.drawing.panel import panel
 from pneumoscope.files import make_folder, write_atomically
-from pneumoscope.imaging.reader import GreyImage
+from pneumoscope.imaging.radiograph import Radiograph
 from pneumoscope.model.classifier import Model
 
 PANEL_SIDE: Final = 256
@@ -47,7 +47,7 @@ def draw_sheet(cases: Sequence[Case], *, side: int = PANEL_SIDE, columns: int = 
     return _paste(rows)
 
 
-def _panels(case: Case, image: GreyImage, side: int) -> _Panels:
+def _panels(case: Case, image: Radiograph, side: int) -> _Panels:
     verdict = panel(case.prediction, image, case.prediction.heatmap, side=side)
     if case.prediction.heatmap is None:
         return [verdict]

@@ -12,7 +12,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from pneumoscope.drawing.heatmap import PanelText, labelled_overlay
-from pneumoscope.imaging.reader import GreyImage
+from pneumoscope.imaging.radiograph import Radiograph
 from pneumoscope.model.contract import RESEARCH_USE_ONLY
 from pneumoscope.model.prediction import Prediction
 
@@ -25,7 +25,7 @@ SOFTWARE: Final = "Pneumoscope"
 
 def panel(
     prediction: Prediction,
-    image: GreyImage,
+    image: Radiograph,
     heatmap: NDArray[np.float32] | None,
     *,
     method: str = "Grad-CAM",
@@ -57,7 +57,7 @@ def panel(
 
 
 def side_by_side(
-    prediction: Prediction, image: GreyImage, heatmaps: Mapping[str, NDArray[np.float32]], *, title: str | None = None
+    prediction: Prediction, image: Radiograph, heatmaps: Mapping[str, NDArray[np.float32]], *, title: str | None = None
 ) -> NDArray[np.uint8]:
     """Draw one record once for each heatmap, in a row.
 

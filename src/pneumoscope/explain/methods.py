@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pneumoscope.explain.graph_surgery import OpenedGraph
-    from pneumoscope.imaging.reader import GreyImage
+    from pneumoscope.imaging.radiograph import Radiograph
     from pneumoscope.model.classifier import Model
 
 
 class Explain(Protocol):
     """Says which parts of an image speak for pneumonia."""
 
-    def __call__(self, model: Model, image: GreyImage) -> NDArray[np.float32] | None:
+    def __call__(self, model: Model, image: Radiograph) -> NDArray[np.float32] | None:
         """Give a heatmap, ``float32 [h, w]``, 0 to 1; ``None`` where the model refuses the image."""
         ...
 
@@ -50,7 +50,7 @@ METHODS: Final[Mapping[str, Method]] = {
 DEFAULT_METHOD: Final = "grad-cam"
 
 
-def in_graph_grad_cam(model: Model, image: GreyImage) -> NDArray[np.float32] | None:
+def in_graph_grad_cam(model: Model, image: Radiograph) -> NDArray[np.float32] | None:
     """Grad-CAM of the pneumonia logit, as the model's own graph computes it.
 
     Source: Selvaraju et al., Grad-CAM, ICCV 2017, doi 10.1109/ICCV.2017.74.
@@ -58,7 +58,7 @@ def in_graph_grad_cam(model: Model, image: GreyImage) -> NDArray[np.float32] | N
     return model.predict_image(image).heatmap
 
 
-def grad_cam_plus_plus(model: Model, image: GreyImage) -> NDArray[np.float32] | None:
+def grad_cam_plus_plus(model: Model, image: Radiograph) -> NDArray[np.float32] | None:
     """Grad-CAM++ of the pneumonia logit, from the numbers that the model's own graph computes.
 
     Source: see :func:`pneumoscope.explain.cams.grad_cam_plus_plus`.

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pneumoscope.imaging.reader import GreyImage
+from pneumoscope.imaging.radiograph import Radiograph
 
 MIN_SIDE: Final = 128
 """Pixels. The smallest native radiograph measured is 445 x 140."""
@@ -28,7 +28,7 @@ MIN_SPAN: Final = 32.0
 """Grey levels from the 1st to the 99th percentile. Radiographs: at least 85. A constant with faint noise: 3."""
 
 MAX_CHROMA: Final = 12.0
-"""See ``GreyImage.chroma``. Radiographs: 0.0, also those stored as RGB. Eleven colour photographs (samples of
+"""See ``Radiograph.chroma``. Radiographs: 0.0, also those stored as RGB. Eleven colour photographs (samples of
 scikit-learn, scikit-image and matplotlib): 28 to 113."""
 
 MIN_GREY_LEVELS: Final = 24.0
@@ -63,7 +63,7 @@ MEAN_CHEST: Final = (
 )
 
 
-def assess(image: GreyImage) -> tuple[str, ...]:
+def assess(image: Radiograph) -> tuple[str, ...]:
     """Say why an image cannot be judged.
 
     Args:

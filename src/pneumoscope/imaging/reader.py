@@ -24,8 +24,7 @@ import hashlib
 import importlib
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
@@ -36,9 +35,7 @@ from PIL import Image, ImageFile, ImageOps
 
 from pneumoscope.errors import MissingExtraError, RefusedInputError, UnreadableInputError
 from pneumoscope.imaging.quiet import quiet_warnings
-
-MAX_PIXELS: Final = 100_000_000
-"""Images with more pixels are refused before decoding. The largest detectors have about 20 megapixels."""
+from pneumoscope.imaging.radiograph import MAX_PIXELS, ImageFormat, Radiograph, check_size, grey_and_chroma
 
 MAX_BYTES: Final = 512 * 2**20
 """Files larger than this are refused before reading. 100 megapixels of 16-bit grey are 200 MB."""
@@ -56,52 +53,11 @@ MAX_BYTES: Final = 512 * 2**20
 DRAFT_OVERSAMPLING: Final = 7
 DRAFT_SCALES: Final = (8, 4, 2)
 
-CHROMA_SAMPLES: Final = 256
-"""Rows and columns, about, on which the chroma of an image is measured."""
-
-
-class ImageFormat(StrEnum):
-    """What a file is, by its content."""
-
-    JPEG = "JPEG"
-    PNG = "PNG"
-    TIFF = "TIFF"
-    BMP = "BMP"
-    WEBP = "WebP"
-    GIF = "GIF"
-    DICOM = "DICOM"
-
-
-@dataclass(frozen=True, eq=False)
-class GreyImage:
-    """One decoded image.
-
-    Attributes:
-        pixels: ``uint8 [H, W]``, 0 black to 255 white, upright; not to be written to. Smaller than ``height`` x
-            ``width`` where a large JPEG was decoded at reduced scale, and transposed where its EXIF orientation says
-            so.
-        width: columns as stored in the file.
-        height: rows as stored in the file.
-        chroma: how colourful the source was: the mean of ``max(R, G, B) - min(R, G, B)`` in grey levels, 0
-            for grey.
-        format: what the file was.
-        sha256: hex digest of the whole file.
-        notes: what the file's header says that a reader of the result should know, one sentence each.
-    """
-
-    pixels: NDArray[np.uint8]
-    width: int
-    height: int
-    chroma: float
-    format: ImageFormat
-    sha256: str
-    notes: tuple[str, ...] = field(default=())
-
 
 class Decode(Protocol):
     """Turns the bytes of one file into a grey image."""
 
-    def __call__(self, data: bytes, *, name: str) -> GreyImage:
+    def __call__(self, data: bytes, *, name: str) -> Radiograph:
         """Decode ``data``; ``name`` is what messages call it."""
         ...
 
@@ -166,7 +122,7 @@ _PLUGINS: Final[tuple[tuple[ImageFormat, Callable[[bytes], bool], str], ...]] = 
 _DAMAGED: Final = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error)
 
 
-def read_image(source: Path | bytes, *, target: int | None = 224, name: str | None = None) -> GreyImage:
+def read_image(source: Path | bytes, *, target: int | None = 224, name: str | None = None) -> Radiograph:
     """Read one image of any supported format as grey pixels.
 
     Args:
@@ -196,29 +152,6 @@ def read_image(source: Path | bytes, *, target: int | None = 224, name: str | No
             with quiet_warnings():
                 return _decode_with_pillow(data, image_format, plugin, target, name)
     raise UnreadableInputError(f"{name}: {_describe_unknown(data)}")
-
-
-def check_size(width: int, height: int, name: str) -> None:
-    """Refuse an image by its header alone, before any memory is spent on its pixels.
-
-    Raises:
-        UnreadableInputError: if a side is zero or negative.
-        RefusedInputError: if it has more than :data:`MAX_PIXELS` pixels.
-    """
-    if width < 1 or height < 1:
-        raise UnreadableInputError(f"{name}: damaged, its header says {width} x {height} pixels")
-    if width * height > MAX_PIXELS:
-        raise RefusedInputError(f"{name}: {width} x {height} pixels, at most {MAX_PIXELS // 10**6} megapixels are read")
-
-
-def grey_and_chroma(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
-    """Turn ``uint8 [H, W, 3]`` RGB into ``uint8 [H, W]`` luma and the chroma that :class:`GreyImage` holds."""
-    step_y, step_x = (max(1, side // CHROMA_SAMPLES) for side in rgb.shape[:2])
-    red, green, blue = np.moveaxis(rgb[::step_y, ::step_x], 2, 0)
-    # Over three channels, pairs of maximum and minimum are many times as fast as a reduction along the axis.
-    highest, lowest = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
-    chroma = float((highest - lowest).mean())
-    return np.asarray(Image.fromarray(rgb).convert("L")), chroma
 
 
 def _read_bytes(path: Path, name: str) -> bytes:
@@ -264,7 +197,7 @@ def _describe_unknown(data: bytes) -> str:
 
 def _decode_with_pillow(
     data: bytes, image_format: ImageFormat, plugin: str, target: int | None, name: str
-) -> GreyImage:
+) -> Radiograph:
     try:
         image: ImageFile.ImageFile = _load(plugin)(BytesIO(data))
         width, height = image.size
@@ -280,7 +213,7 @@ def _decode_with_pillow(
     except _DAMAGED as error:
         raise UnreadableInputError(f"{name}: damaged or cut short {image_format.value} ({error})") from error
     grey, chroma = _to_grey(image, dict(getattr(image, "tag_v2", {})), name)
-    return GreyImage(grey, width, height, chroma, image_format, hashlib.sha256(data).hexdigest())
+    return Radiograph(grey, width, height, chroma, image_format, hashlib.sha256(data).hexdigest())
 
 
 def _draft(image: ImageFile.ImageFile, target: int | None) -> None:

@@ -1,28 +1,27 @@
-"""The one-file model: opens and checks the file, judges one image or many."""
+"""The one-file model: opens and checks the file, examines one radiograph or many."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import overload
 
 from pneumoscope.errors import InputError, MissingExtraError, ModelError, ModelFileError, RefusedInputError
 from pneumoscope.imaging.quality import assess
-from pneumoscope.imaging.reader import GreyImage, read_image
+from pneumoscope.imaging.radiograph import Radiograph
 from pneumoscope.imaging.resize import shrink
-from pneumoscope.model.contract import Contract, OperatingPoint
+from pneumoscope.imaging.source import UNNAMED, Source, name_of, read_radiograph
+from pneumoscope.model.contract import Contract
 from pneumoscope.model.packaging import ModelPackage, read_package, unpack
 from pneumoscope.model.prediction import ModelInfo, Prediction, Status
 from pneumoscope.model.runtime import LiteRTRuntime, Outputs
 
-Source = Path | str | bytes
 BUILT_IN = "builtin.tflite"
-UNNAMED = "input"
-"""What a record calls bytes that came without a name."""
 
 
 def load_model(path: Path | str | None = None, *, threads: int = 1) -> Model:
@@ -40,6 +39,19 @@ def load_model(path: Path | str | None = None, *, threads: int = 1) -> Model:
         return Model(read_package(Path(path)), origin=str(path), threads=threads)
     content = (resources.files("pneumoscope") / "models" / BUILT_IN).read_bytes()
     return Model(unpack(content, "built-in model"), origin="built-in model", threads=threads)
+
+
+@dataclass(frozen=True, eq=False)
+class Examination:
+    """One reading of one radiograph and what the model says of it. Drawing takes it, so nothing is read twice.
+
+    Attributes:
+        radiograph: what was read; ``None`` where it could not be.
+        prediction: the record.
+    """
+
+    radiograph: Radiograph | None
+    prediction: Prediction
 
 
 class Model:
@@ -90,77 +102,106 @@ class Model:
     def predict(
         self, source: Source | list[Source], *, operating_point: str | None = None
     ) -> Prediction | list[Prediction]:
-        """Judge one image, or a list of images in order.
-
-        Args:
-            source: a path, the bytes of an image or DICOM file, or a list of them.
-            operating_point: name of a threshold of this model; its default for ``None``.
-
-        Returns:
-            One record, or one for each source. Bad input gives a record that says why, never an exception.
+        """The predictions of :meth:`examine` alone: one for a source, a list for a list of them, in order.
 
         Raises:
+            UsageError: a source is none of the kinds that ``imaging.source.read_radiograph`` lists.
             ContractError: the model has no operating point of that name.
         """
         if isinstance(source, list):
             return list(self.predict_many(source, operating_point=operating_point))
-        return self._predict(source, *self.contract.operating_point(operating_point))
+        return self.examine(source, operating_point=operating_point).prediction
 
     def predict_many(
         self, sources: Iterable[Source], *, jobs: int = 1, operating_point: str | None = None
     ) -> Iterator[Prediction]:
-        """Judge many images, lazily and in order.
+        """The predictions of :meth:`examine_many` alone, lazily and in order."""
+        examined = self.examine_many(sources, jobs=jobs, operating_point=operating_point)
+        return (each.prediction for each in examined)
+
+    def examine(
+        self,
+        source: Source,
+        *,
+        operating_point: str | None = None,
+        target: int | None = None,
+        name: str | None = None,
+    ) -> Examination:
+        """Read one radiograph once and judge it.
 
         Args:
-            sources: paths or bytes.
-            jobs: threads that read and judge; a few inputs a thread are in flight at a time.
+            source: a path, bytes, binary file object, ``uint8`` array or Pillow image; see
+                :func:`~pneumoscope.imaging.source.read_radiograph`.
             operating_point: name of a threshold of this model; its default for ``None``.
+            target: least side in pixels that the pixels will be shrunk to, where they are to be drawn larger than
+                the model's input; the model's input for ``None``. Large JPEGs may be decoded at a reduced scale.
+            name: what the record calls the input; its path or "input" by default.
+
+        Returns:
+            The radiograph and its record. Bad input gives a record that says why, and no radiograph.
 
         Raises:
+            UsageError: ``source`` is none of these kinds.
+            ContractError: the model has no operating point of that name.
+        """
+        self.contract.operating_point(operating_point)
+        name = name or name_of(source)
+        try:
+            radiograph = read_radiograph(source, target=max(target or 0, self.contract.input_width), name=name)
+        except (InputError, MissingExtraError) as error:
+            return Examination(None, self._unread(name, error, operating_point))
+        return Examination(radiograph, self.predict_image(radiograph, path=name, operating_point=operating_point))
+
+    def examine_many(
+        self,
+        sources: Iterable[Source],
+        *,
+        jobs: int = 1,
+        operating_point: str | None = None,
+        target: int | None = None,
+    ) -> Iterator[Examination]:
+        """Examine many radiographs, lazily and in order.
+
+        Args:
+            sources: as :meth:`examine` takes them.
+            jobs: threads that read and judge; a few inputs a thread are in flight at a time.
+            operating_point: name of a threshold of this model; its default for ``None``.
+            target: see :meth:`examine`.
+
+        Raises:
+            UsageError: a source is of no known kind.
             ContractError: the model has no operating point of that name.
             ValueError: ``jobs`` is below 1.
         """
-        chosen = self.contract.operating_point(operating_point)
+        self.contract.operating_point(operating_point)
         if jobs < 1:
             raise ValueError(f"jobs: {jobs}, at least 1 needed")
-        if jobs == 1:
-            return (self._predict(source, *chosen) for source in sources)
-        return self._in_threads(sources, jobs, chosen)
 
-    def _in_threads(
-        self, sources: Iterable[Source], jobs: int, chosen: tuple[str, OperatingPoint]
-    ) -> Iterator[Prediction]:
-        with ThreadPoolExecutor(jobs, thread_name_prefix="pneumoscope") as pool:
-            waiting: deque[Future[Prediction]] = deque()
-            for source in sources:
-                waiting.append(pool.submit(self._predict, source, *chosen))
-                if len(waiting) >= 4 * jobs:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+        def one(source: Source) -> Examination:
+            return self.examine(source, operating_point=operating_point, target=target)
 
-    def _predict(self, source: Source, name: str, point: OperatingPoint) -> Prediction:
-        path = UNNAMED if isinstance(source, bytes) else str(source)
-        try:
-            image = read_image(Path(source) if isinstance(source, str) else source, target=self.contract.input_width)
-        except (InputError, MissingExtraError) as error:
-            refused = isinstance(error, RefusedInputError)
-            return Prediction(
-                path=path,
-                sha256=None,
-                status=Status.REFUSED if refused else Status.ERROR,
-                threshold=point.threshold,
-                operating_point=name,
-                model=self.info,
-                reasons=error.reasons if isinstance(error, RefusedInputError) else (str(error),),
-            )
-        return self.predict_image(image, path=path, operating_point=name)
+        return map(one, sources) if jobs == 1 else _in_threads(one, sources, jobs)
 
-    def predict_image(self, image: GreyImage, *, path: str = UNNAMED, operating_point: str | None = None) -> Prediction:
+    def _unread(self, path: str, error: InputError | MissingExtraError, operating_point: str | None) -> Prediction:
+        name, point = self.contract.operating_point(operating_point)
+        refused = isinstance(error, RefusedInputError)
+        return Prediction(
+            path=path,
+            sha256=None,
+            status=Status.REFUSED if refused else Status.ERROR,
+            threshold=point.threshold,
+            operating_point=name,
+            model=self.info,
+            reasons=error.reasons if isinstance(error, RefusedInputError) else (str(error),),
+        )
+
+    def predict_image(
+        self, image: Radiograph, *, path: str = UNNAMED, operating_point: str | None = None
+    ) -> Prediction:
         """Judge an image that was read already.
 
         Args:
-            image: from ``pneumoscope.imaging.reader.read_image``.
+            image: from ``pneumoscope.imaging.source.read_radiograph``.
             path: what the record calls it.
             operating_point: name of a threshold of this model; its default for ``None``.
         """
@@ -174,7 +215,6 @@ class Model:
                 reasons = (
                     "does not look like a frontal chest radiograph "
                     f"(typicality {outputs.typicality:.2f}, at least {self.contract.typicality_limit:.2f} needed)",
-                    *image.notes,
                 )
         if outputs is None or reasons:
             return Prediction(
@@ -186,6 +226,7 @@ class Model:
                 model=self.info,
                 typicality=None if outputs is None else outputs.typicality,
                 reasons=tuple(f"{path}: {reason}" for reason in reasons),
+                notes=image.notes,
             )
         subtype = None
         if outputs.subtype is not None:
@@ -202,4 +243,16 @@ class Model:
             subtype=subtype,
             typicality=outputs.typicality,
             heatmap=outputs.heatmap,
+            notes=image.notes,
         )
+
+
+def _in_threads(one: Callable[[Source], Examination], sources: Iterable[Source], jobs: int) -> Iterator[Examination]:
+    with ThreadPoolExecutor(jobs, thread_name_prefix="pneumoscope") as pool:
+        waiting: deque[Future[Examination]] = deque()
+        for source in sources:
+            waiting.append(pool.submit(one, source))
+            if len(waiting) >= 4 * jobs:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

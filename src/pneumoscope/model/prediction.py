@@ -37,6 +37,27 @@ class ModelInfo:
     sha256: str
 
 
+@dataclass(frozen=True)
+class LungBox:
+    """Where the lungs are, as shares of the picture's width and height, 0 to 1, from its upper left corner.
+
+    Attributes:
+        left: of the box.
+        top: of the box.
+        right: of the box, at least ``left``.
+        bottom: of the box, at least ``top``.
+    """
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def as_dict(self) -> dict[str, list[float]]:
+        """The member ``lungs`` of a record."""
+        return {"box": [round(side, 4) for side in (self.left, self.top, self.right, self.bottom)]}
+
+
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """The record of one input.
@@ -53,6 +74,10 @@ class Prediction:
         typicality: how like a training radiograph the input is, 0 to 1; ``None`` where that was not measured.
         reasons: why the input was refused or failed, in words; empty for ``ok``.
         model: which model judged.
+        notes: what the reader of a judged record must know, one sentence each.
+        prediction_set: the labels that the promised coverage leaves open; both mean that the model does not know.
+            ``None`` where the model makes no such promise.
+        lungs: where the lungs are; ``None`` where the model does not look for them or found none.
         heatmap: Grad-CAM of the pneumonia logit, ``float32 [h, w]``, 0 to 1; ``None`` unless ``ok``.
     """
 
@@ -67,6 +92,9 @@ class Prediction:
     subtype: Mapping[str, float] | None = None
     typicality: float | None = None
     reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    prediction_set: tuple[str, ...] | None = None
+    lungs: LungBox | None = None
     heatmap: NDArray[np.float32] | None = field(default=None, repr=False)
 
     def as_dict(self, heatmap: str | None = None) -> dict[str, Any]:
@@ -86,7 +114,10 @@ class Prediction:
             "subtype": None if self.subtype is None else {k: _rounded(v) for k, v in self.subtype.items()},
             "typicality": _rounded(self.typicality),
             "reasons": list(self.reasons),
+            "notes": list(self.notes),
             "heatmap": heatmap,
+            "prediction_set": None if self.prediction_set is None else list(self.prediction_set),
+            "lungs": None if self.lungs is None else self.lungs.as_dict(),
             "model": {"name": self.model.name, "version": self.model.version, "sha256": self.model.sha256},
         }
 

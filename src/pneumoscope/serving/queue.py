@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pneumoscope.errors import InputError, MissingExtraError, RefusedInputError
-from pneumoscope.imaging.reader import GreyImage, read_image
+from pneumoscope.imaging.radiograph import Radiograph
+from pneumoscope.imaging.reader import read_image
 from pneumoscope.model.classifier import Model
 from pneumoscope.model.prediction import Prediction, Status
 from pneumoscope.serving.http.problems import ProblemError
@@ -173,7 +174,7 @@ class InferenceService:
         )
 
     @staticmethod
-    def _draw(image: GreyImage, prediction: Prediction, wanted: Wanted) -> tuple[str | None, str | None]:
+    def _draw(image: Radiograph, prediction: Prediction, wanted: Wanted) -> tuple[str | None, str | None]:
         drawn = wanted.heatmap and prediction.heatmap is not None
         return (
             overlay_uri(image.pixels, prediction.heatmap, wanted.opacity)

@@ -19,7 +19,8 @@ from pneumoscope.errors import InputError, RefusedInputError, UnreadableInputErr
 from pneumoscope.imaging.dicom.codestream import codestream_size
 from pneumoscope.imaging.dicom.lut import LookupTable, apply_window
 from pneumoscope.imaging.quality import assess
-from pneumoscope.imaging.reader import GreyImage, ImageFormat, read_image
+from pneumoscope.imaging.radiograph import ImageFormat, Radiograph
+from pneumoscope.imaging.reader import read_image
 from support.phantom import chest_phantom, colour_photo, dicom_bytes, dicom_dataset
 
 CHEST = chest_phantom((160, 200))
@@ -27,7 +28,7 @@ DEEP = CHEST.astype(np.uint16) * 16  # 12 bit
 TWELVE: dict[str, Any] = {"BitsStored": 12, "WindowCenter": 2048, "WindowWidth": 4096}
 
 
-def read(stored: NDArray[Any], syntax: str | None = None, **attributes: Any) -> GreyImage:
+def read(stored: NDArray[Any], syntax: str | None = None, **attributes: Any) -> Radiograph:
     return read_image(dicom_bytes(dicom_dataset(stored, **attributes), syntax))
 
 

@@ -17,7 +17,8 @@ from tqdm import tqdm
 from pneumoscope.datasets.layout import LabelledImage
 from pneumoscope.errors import InputError
 from pneumoscope.imaging.quiet import quiet_warnings
-from pneumoscope.imaging.reader import ImageFormat, read_image
+from pneumoscope.imaging.radiograph import ImageFormat
+from pneumoscope.imaging.reader import read_image
 from pneumoscope.imaging.resize import shrink
 
 SIDE = 224

@@ -38,7 +38,7 @@ from pneumoscope.imaging.dicom.bounds import BoundedReader, check_lengths
 from pneumoscope.imaging.dicom.codestream import codestream_size, is_cut_short
 from pneumoscope.imaging.dicom.lut import LookupTable, apply_window
 from pneumoscope.imaging.quiet import quiet_warnings
-from pneumoscope.imaging.reader import GreyImage, ImageFormat, check_size, grey_and_chroma
+from pneumoscope.imaging.radiograph import ImageFormat, Radiograph, check_size, grey_and_chroma
 
 RADIOGRAPH_CLASSES: Final = (
     ComputedRadiographyImageStorage,
@@ -75,7 +75,7 @@ _DAMAGED: Final = (
 )
 
 
-def decode(data: bytes, *, name: str) -> GreyImage:
+def decode(data: bytes, *, name: str) -> Radiograph:
     """Decode one DICOM file.
 
     Args:
@@ -103,7 +103,7 @@ def decode(data: bytes, *, name: str) -> GreyImage:
         except _DAMAGED as error:
             reason = " ".join(str(error).split())[:200]
             raise UnreadableInputError(f"{name}: damaged or cut short DICOM file ({reason})") from error
-    return GreyImage(grey, width, height, chroma, ImageFormat.DICOM, hashlib.sha256(data).hexdigest(), notes)
+    return Radiograph(grey, width, height, chroma, ImageFormat.DICOM, hashlib.sha256(data).hexdigest(), notes)
 
 
 def _read_dataset(data: bytes, name: str) -> FileDataset:

@@ -43,6 +43,14 @@ class ModelName(BaseModel):
     sha256: str = Field(description="Of the model file, 64 hex digits.")
 
 
+class LungsEntry(BaseModel):
+    """Where the lungs are."""
+
+    box: list[float] = Field(
+        min_length=4, max_length=4, description="Left, top, right, bottom, as shares of the picture's width and height."
+    )
+
+
 class Record(BaseModel):
     """What the model says about one image."""
 
@@ -56,7 +64,12 @@ class Record(BaseModel):
     subtype: dict[str, float] | None = Field(description="Probabilities of NORMAL, BACTERIAL and VIRAL.")
     typicality: float | None = Field(description="How like a training radiograph the image is, 0 to 1.")
     reasons: list[str] = Field(description="Why the image was refused or failed, in words.")
+    notes: list[str] = Field(description="What the reader of a judged record must know, in words.")
     heatmap: str | None = Field(description="PNG data URI of the overlay, if it was asked for.")
+    prediction_set: list[str] | None = Field(
+        description="Labels that the promised coverage leaves open; both mean that the model does not know."
+    )
+    lungs: LungsEntry | None = Field(description="Where the lungs are.")
     model: ModelName
     radiograph: str | None = Field(None, description="PNG data URI; only there if it was asked for.")
 

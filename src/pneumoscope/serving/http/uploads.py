@@ -9,7 +9,7 @@ from typing import IO, Final
 
 from flask import Request
 
-from pneumoscope.model.classifier import UNNAMED
+from pneumoscope.imaging.source import UNNAMED
 from pneumoscope.serving.http.problems import ProblemError
 
 FIELD: Final = "file"
