@@ -1,0 +1,91 @@
+"""What is judged at all: one view of one body part of patients like those the model learnt from.
+
+Everything else is recorded with its reason. What a header says of derivation and origin also keeps the gateway from
+judging its own captures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from pydicom.dataset import Dataset
+
+from pneumoscope.imaging.dicom.pixels import CHEST_PARTS
+from pneumoscope.pacs.identity import age_in_years
+from pneumoscope.pacs.marking import is_own
+
+DERIVED: Final = "DERIVED"
+
+
+class Unknown(StrEnum):
+    """What becomes of an image whose header does not say."""
+
+    JUDGE = "judge"
+    RECORD = "record"
+
+
+@dataclass(frozen=True)
+class Guards:
+    """The population and views that are judged.
+
+    Attributes:
+        minimum_age: years at the study; ``None`` for any.
+        maximum_age: years at the study, below the next birthday: 5 means up to five years and eleven months.
+        unknown_age: what becomes of images without age and birth date.
+        views: values of View Position that are judged.
+        unknown_view: what becomes of images without View Position.
+    """
+
+    minimum_age: float | None = None
+    maximum_age: float | None = None
+    unknown_age: Unknown = Unknown.RECORD
+    views: tuple[str, ...] = ("AP", "PA")
+    unknown_view: Unknown = Unknown.JUDGE
+
+    def reasons(self, header: Dataset, identity: Dataset) -> tuple[tuple[str, ...], bool]:
+        """Say why an image is not judged.
+
+        Returns:
+            The reasons, none where it is judged; and whether the image is one of our own objects or derived from
+            another, about which nothing is ever reported.
+        """
+        own = self._derived(header)
+        if own:
+            return own, True
+        return (*self._age(identity), *self._view(identity), *_body_part(identity)), False
+
+    @staticmethod
+    def _derived(header: Dataset) -> tuple[str, ...]:
+        if is_own(str(header.get("Manufacturer") or ""), str(header.get("SeriesDescription") or "")):
+            return ("an object of this gateway itself",)
+        kinds = header.get("ImageType") or ""
+        first = str(kinds if isinstance(kinds, str) else kinds[0])
+        if first.upper() == DERIVED and header.get("SourceImageSequence"):
+            return ("derived from another image",)
+        return ()
+
+    def _age(self, identity: Dataset) -> tuple[str, ...]:
+        if self.minimum_age is None and self.maximum_age is None:
+            return ()
+        wanted = f"the model knows patients of {self.minimum_age or 0:g} to {self.maximum_age or 150:g} years"
+        age = age_in_years(identity)
+        if age is None:
+            return (f"age not stated; {wanted}",) if self.unknown_age is Unknown.RECORD else ()
+        too_young = self.minimum_age is not None and age < self.minimum_age
+        too_old = self.maximum_age is not None and age >= self.maximum_age + 1
+        return (f"patient outside of the model's population; {wanted}",) if too_young or too_old else ()
+
+    def _view(self, identity: Dataset) -> tuple[str, ...]:
+        view = str(identity.get("ViewPosition") or "")
+        if not view:
+            return ("view not stated",) if self.unknown_view is Unknown.RECORD else ()
+        if view in self.views:
+            return ()
+        return (f"view {view}; the model knows {' and '.join(self.views)}",)
+
+
+def _body_part(identity: Dataset) -> tuple[str, ...]:
+    part = str(identity.get("BodyPartExamined") or "")
+    return () if part.replace(" ", "") in CHEST_PARTS else (f"body part {part}, not the chest",)
