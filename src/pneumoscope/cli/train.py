@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Take images and roles from this manifest of `pneumoscope data split`.",
 )
-@click.option("--recipe", "recipe_name", required=True, help="Name of a built-in recipe, or a .toml file.")
+@click.option(
+    "--recipe", "recipe_name", required=True, help="Name of a built-in recipe, `lung-field`, or a .toml file."
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder to write.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Train for so many epochs instead of the recipe's.")
@@ -64,6 +66,11 @@ def train(
     import os
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from pneumoscope.training.lungs.recipe import NAME as LUNG_FIELD
+
+    if recipe_name == LUNG_FIELD:
+        _train_lung_field(data_dir, out, seed=seed, resume=resume, steps=epochs)
+        return
     from pneumoscope.training.prerequisites import train_recipe
     from pneumoscope.training.recipe import load_recipe
     from pneumoscope.training.run_folder import RunFolder
@@ -88,6 +95,24 @@ def train(
         f"random patients, {best.ordered_auc:.4f} on the time-ordered slice. "
         f"Next: pneumoscope export {run.path} --out DIR"
     )
+
+
+def _train_lung_field(data_dir: Path, out: Path, *, seed: int, resume: bool, steps: int | None) -> None:
+    """The network that finds the lungs: from masks, without classes, roles or folds."""
+    import dataclasses
+    import json
+
+    from pneumoscope.training.lungs.fit import STEPS_AN_EPOCH, train_lung_field
+    from pneumoscope.training.lungs.recipe import load_lung_field_recipe
+    from pneumoscope.training.lungs.shipped import find_lungs, has_shipped_weights
+
+    recipe = load_lung_field_recipe()
+    if steps is not None:
+        recipe = dataclasses.replace(recipe, steps=steps * STEPS_AN_EPOCH)
+    judge = (lambda pixels: find_lungs(pixels).masks) if has_shipped_weights() else None
+    run = train_lung_field(data_dir, recipe, out, seed=seed, resume=resume, judge=judge)
+    report = json.loads(run.report.read_text("utf-8"))
+    click.echo(f"{run.path}: {report['n']} pictures held out, Dice {report['dice']['mean']:.3f} on average")
 
 
 def _split_anew(data_dir: Path, fold: int) -> list[ManifestRow]:

@@ -1,0 +1,1 @@
+"""Where the lungs are: the lung-field network's training, its shipped weights, and the crop that they give."""
