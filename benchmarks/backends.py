@@ -32,7 +32,7 @@ def seconds_a_step(recipe_name: str) -> float:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
 
-    from pneumoscope.datasets.layout import find_images
+    from pneumoscope.datasets.registry import find_images
     from pneumoscope.datasets.splits import assign_roles
     from pneumoscope.training.batches import TrainingBatches, load_pixels
     from pneumoscope.training.fit import _fresh_model

@@ -18,7 +18,7 @@ import numpy as np
 
 from common import write_result
 from pneumoscope.cli.evaluate import tabulate
-from pneumoscope.datasets.layout import find_images
+from pneumoscope.datasets.registry import find_images
 from pneumoscope.evaluation.folder import evaluate_predictions
 from pneumoscope.model.classifier import load_model
 from pneumoscope.statistics.bootstrap import DRAWS

@@ -18,7 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from common import write_result
-from pneumoscope.datasets.layout import find_images
+from pneumoscope.datasets.registry import find_images
 from pneumoscope.datasets.splits import assign_roles
 from pneumoscope.training.batches import TrainingBatches, load_pixels
 from pneumoscope.training.fit import _fresh_model

@@ -176,7 +176,8 @@ table(
 
 # %%
 from pneumoscope.datasets.kermany import parse_name
-from pneumoscope.datasets.layout import find_images, official_splits
+from pneumoscope.datasets.layout import official_splits
+from pneumoscope.datasets.registry import find_images
 
 usable = [name for name in official_splits(data) if name != "test"]  # the test split is for the end, and for once
 images = find_images(data, usable)
@@ -198,7 +199,8 @@ show(figure)
 # %%
 from pneumoscope.datasets.checks import check_folder
 from pneumoscope.datasets.manifest import manifest_hash
-from pneumoscope.datasets.splits import Role, assign_roles
+from pneumoscope.datasets.source import Role
+from pneumoscope.datasets.splits import assign_roles
 
 checked = check_folder(data, usable)
 all_rows = assign_roles(checked.images, hashes=checked.hashes)

@@ -37,7 +37,8 @@ from trials import (
 )
 
 from pneumoscope.datasets.checks import check_folder
-from pneumoscope.datasets.splits import ManifestRow, Role, assign_roles
+from pneumoscope.datasets.source import LabelledImage, Role
+from pneumoscope.datasets.splits import assign_roles
 from pneumoscope.evaluation.robustness import CHANGES, Change
 from pneumoscope.imaging.resize import shrink
 from pneumoscope.training import fit
@@ -164,7 +165,7 @@ def recipe_of(variant: Variant) -> Recipe:
 
 
 @cache
-def rows_of(data: Path, fold: int, folds: int) -> list[ManifestRow]:
+def rows_of(data: Path, fold: int, folds: int) -> list[LabelledImage]:
     """The training folder's images with their roles."""
     checked = check_folder(data, ["train", "val"])
     return assign_roles(checked.images, hashes=checked.hashes, fold=fold, folds=folds)

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from pneumoscope.datasets.splits import Role
+from pneumoscope.datasets.source import Role
 from pneumoscope.export.fitting import fit_calibration
 from pneumoscope.statistics.calibration import estimate_prevalence, fit_temperature, shift_prior
 from pneumoscope.statistics.metrics import expected_calibration_error

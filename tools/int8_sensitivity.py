@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumoscope.datasets.splits import Role
+from pneumoscope.datasets.source import Role
 from pneumoscope.export.quantize import quantize
 from pneumoscope.model.contract import RESEARCH_USE_ONLY
 from pneumoscope.model.packaging import read_package

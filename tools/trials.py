@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from pneumoscope.datasets.splits import ManifestRow, Role
+from pneumoscope.datasets.source import LabelledImage, Role
 from pneumoscope.training.augmentation import augment
 from pneumoscope.training.batches import PixelSet, TrainingBatches, load_pixels
 from pneumoscope.training.fit import (
@@ -114,7 +114,7 @@ class TwoViews(keras.utils.PyDataset):  # type: ignore[misc]
         return np.stack(views)[..., None].astype(np.float32), np.zeros(len(views), np.float32)
 
 
-def pretrained_by_contrast(rows: Sequence[ManifestRow], recipe: Recipe, folder: Path, epochs: int) -> RunFolder:
+def pretrained_by_contrast(rows: Sequence[LabelledImage], recipe: Recipe, folder: Path, epochs: int) -> RunFolder:
     """A network that has learned on the training images, without labels, which two views are of one image.
 
     The loss is InfoNCE between both views of a batch, both ways (van den Oord et al. 2018, arXiv 1807.03748), with
@@ -153,7 +153,7 @@ def pretrained_by_contrast(rows: Sequence[ManifestRow], recipe: Recipe, folder: 
     return run
 
 
-def _write_log(run: RunFolder, rows: Sequence[ManifestRow], recipe: Recipe, epochs: int, loss: float) -> None:
+def _write_log(run: RunFolder, rows: Sequence[LabelledImage], recipe: Recipe, epochs: int, loss: float) -> None:
     """Begin a run's folder with the one line of a training that no validation has judged."""
     open_run(run, rows, recipe, seed=0, resume=True)
     none = math.nan
@@ -161,7 +161,7 @@ def _write_log(run: RunFolder, rows: Sequence[ManifestRow], recipe: Recipe, epoc
     run.write_log([EpochRecord(epochs, size, loss, none, none, none, none, none, learning_rate=0.0, seconds=none)])
 
 
-def averaged_over_cycles(rows: Sequence[ManifestRow], recipe: Recipe, folder: Path, cycles: int) -> RunFolder:
+def averaged_over_cycles(rows: Sequence[LabelledImage], recipe: Recipe, folder: Path, cycles: int) -> RunFolder:
     """Stochastic weight averaging: the plain average of the weights at the ends of cycles of the learning rate.
 
     Izmailov et al. 2018, arXiv 1803.05407. A cycle is an epoch with the recipe's whole schedule; the epochs before
@@ -194,7 +194,7 @@ def averaged_over_cycles(rows: Sequence[ManifestRow], recipe: Recipe, folder: Pa
     return run
 
 
-def without_suspicious(rows: Sequence[ManifestRow], halves: Sequence[RunFolder]) -> list[ManifestRow]:
+def without_suspicious(rows: Sequence[LabelledImage], halves: Sequence[RunFolder]) -> list[LabelledImage]:
     """The rows without training images whose label is likely wrong, by confident learning.
 
     Northcutt et al. 2021, Confident Learning, doi 10.1613/jair.1.12125, as cleanlab does it.

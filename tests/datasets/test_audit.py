@@ -14,9 +14,9 @@ from PIL import Image
 from pneumoscope.datasets.audit.audit import audit_folder
 from pneumoscope.datasets.audit.audit_page import as_json, write_audit
 from pneumoscope.datasets.audit.label_errors import Predicted
-from pneumoscope.datasets.layout import Label
 from pneumoscope.errors import DataError
 from pneumoscope.evaluation.robustness import STRETCH
+from pneumoscope.labels import Label
 from support import phantom
 from support.data_helpers import Write, cloud
 

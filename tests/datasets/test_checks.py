@@ -8,7 +8,8 @@ import pytest
 
 from pneumoscope.datasets.checks import check_files, check_folder, read_checked_manifest
 from pneumoscope.datasets.manifest import write_manifest
-from pneumoscope.datasets.splits import Role, assign_roles
+from pneumoscope.datasets.source import Role
+from pneumoscope.datasets.splits import assign_roles
 from pneumoscope.errors import DataError
 from support import phantom
 from support.data_helpers import Write, cloud

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from pneumoscope.cli.main import cli
 from pneumoscope.datasets.checks import check_files
 from pneumoscope.datasets.manifest import read_manifest
-from pneumoscope.datasets.splits import Role
+from pneumoscope.datasets.source import Role
 from support.data_helpers import Write
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pneumoscope.datasets.audit.duplicates import near_pairs, same_value_groups
-from pneumoscope.datasets.layout import find_images
+from pneumoscope.datasets.registry import find_images
 
 
 def test_groups_of_equal_values_in_order() -> None:

@@ -19,7 +19,7 @@ from pneumoscope.cli.main import cli
 from pneumoscope.datasets.fetch import fetch as room
 from pneumoscope.datasets.fetch.download import Download
 from pneumoscope.datasets.fetch.fetch import CITATION, LICENCE, MENDELEY, fetch_archive, fetch_kaggle
-from pneumoscope.datasets.layout import find_images
+from pneumoscope.datasets.registry import find_images
 from pneumoscope.errors import DataError
 
 

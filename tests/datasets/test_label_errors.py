@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pneumoscope.datasets.audit.label_errors import Predicted, read_predictions, suspected
-from pneumoscope.datasets.layout import Label
 from pneumoscope.errors import DataError
+from pneumoscope.labels import Label
 
 
 def test_confident_contradictions_are_found_most_confident_first() -> None:

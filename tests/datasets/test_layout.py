@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from pneumoscope.datasets.kermany import PatientKey
-from pneumoscope.datasets.layout import Label, Split, find_images, official_splits, scan_folder
+from pneumoscope.datasets.layout import Split, official_splits
+from pneumoscope.datasets.registry import find_images, scan_folder
 from pneumoscope.errors import DataError
+from pneumoscope.labels import Label
 from support.data_helpers import Write
 
 

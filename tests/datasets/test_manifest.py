@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from pneumoscope.datasets.layout import Label
 from pneumoscope.datasets.manifest import manifest_hash, manifest_text, read_manifest, write_manifest
-from pneumoscope.datasets.splits import ManifestRow, Role
+from pneumoscope.datasets.source import LabelledImage, Role
 from pneumoscope.errors import DataError
+from pneumoscope.labels import Label
 
 DATA = Path("/data")
 ROWS = [
-    ManifestRow(DATA / "train/NORMAL/IM-0001-0001.jpeg", Label.NORMAL, "NORMAL", "IM-0001", "a" * 64, Role.ORDERED),
-    ManifestRow(DATA / "train/PNEUMONIA/a, b.jpeg", Label.PNEUMONIA, None, "a, b", "b" * 64, Role.GROUPED, 0),
-    ManifestRow(
+    LabelledImage(DATA / "train/NORMAL/IM-0001-0001.jpeg", Label.NORMAL, "NORMAL", "IM-0001", "a" * 64, Role.ORDERED),
+    LabelledImage(DATA / "train/PNEUMONIA/a, b.jpeg", Label.PNEUMONIA, None, "a, b", "b" * 64, Role.GROUPED, 0),
+    LabelledImage(
         DATA / "train/PNEUMONIA/person3_virus_1.jpeg", Label.PNEUMONIA, "VIRAL", "person3", "c" * 64, Role.TRAIN, 1
     ),
 ]

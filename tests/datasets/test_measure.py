@@ -17,8 +17,10 @@ from pneumoscope.datasets.audit.measure import (
     perceptual_hash,
     pixel_statistics,
 )
-from pneumoscope.datasets.layout import Label, LabelledImage, find_images
+from pneumoscope.datasets.kermany import describe
+from pneumoscope.datasets.registry import find_images
 from pneumoscope.imaging.reader import read_image
+from pneumoscope.labels import Label
 from support import phantom
 from support.data_helpers import Write, cloud
 
@@ -85,7 +87,7 @@ def test_a_black_image_is_all_dark_border() -> None:
 def test_one_bad_file_among_many_is_a_record(write: Write) -> None:
     good = write("NORMAL/IM-0001-0001.png", data=phantom.encode(np.stack([cloud(1)] * 3, axis=2)))
     bad = write("NORMAL/IM-0002-0001.png", data=b"not an image")
-    images = [LabelledImage.from_path(path, Label.NORMAL) for path in (bad, good)]
+    images = [describe(path, Label.NORMAL) for path in (bad, good)]
     read, unreadable = measure_images(images, jobs=2)
     assert [(type(m), m.image.path, m.width, m.height, m.mode) for m in read] == [(Measurement, good, 160, 160, "RGB")]
     assert unreadable[0] == Unreadable(images[0], unreadable[0].reason)

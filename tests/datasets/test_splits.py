@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from pneumoscope.datasets.layout import Label, LabelledImage
-from pneumoscope.datasets.splits import Role, assign_roles, drop_byte_duplicates, ordered_patients, roles_for_fold
+from pneumoscope.datasets.kermany import describe
+from pneumoscope.datasets.source import LabelledImage, Role
+from pneumoscope.datasets.splits import assign_roles, drop_byte_duplicates, ordered_patients, roles_for_fold
 from pneumoscope.errors import DataError
+from pneumoscope.labels import Label
 
 
 def images(patients: int, per_patient: int = 2) -> list[LabelledImage]:
@@ -16,8 +18,8 @@ def images(patients: int, per_patient: int = 2) -> list[LabelledImage]:
     for number in range(1, patients + 1):
         for k in range(per_patient):
             agent = "virus" if number % 3 == 0 else "bacteria"
-            result.append(LabelledImage.from_path(Path(f"IM-{number:04d}-{k:04d}.png"), Label.NORMAL))
-            result.append(LabelledImage.from_path(Path(f"person{number}_{agent}_{k}.png"), Label.PNEUMONIA))
+            result.append(describe(Path(f"IM-{number:04d}-{k:04d}.png"), Label.NORMAL))
+            result.append(describe(Path(f"person{number}_{agent}_{k}.png"), Label.PNEUMONIA))
     return result
 
 
@@ -29,7 +31,7 @@ def test_no_patient_is_in_two_roles_and_nothing_is_lost() -> None:
     found = images(60)
     rows = assign_roles(found, folds=5, hashes=hashes(found))
     assert [row.path for row in rows] == [image.path for image in found]
-    roles: dict[str, set[Role]] = {}
+    roles: dict[str, set[Role | None]] = {}
     for row in rows:
         roles.setdefault(row.patient, set()).add(row.role)
     assert all(len(kinds) == 1 for kinds in roles.values())
@@ -67,20 +69,18 @@ def test_seed_moves_the_folds_and_nothing_else() -> None:
 
 
 def test_the_ordered_slice_is_the_lowest_numbers_of_each_counter() -> None:
-    found = images(50) + [
-        LabelledImage.from_path(Path(f"NORMAL2-IM-{n:04d}-0001.png"), Label.NORMAL) for n in range(400, 410)
-    ]
+    found = images(50) + [describe(Path(f"NORMAL2-IM-{n:04d}-0001.png"), Label.NORMAL) for n in range(400, 410)]
     chosen = ordered_patients(found, 0.1)
     assert chosen == {f"IM-{n:04d}" for n in range(1, 6)} | {f"person{n}" for n in range(1, 6)} | {"NORMAL2-IM-0400"}
     assert ordered_patients(found, 0) == frozenset()
 
 
 def test_byte_duplicates_keep_the_first_and_contradictions_are_refused() -> None:
-    a, b, c = (LabelledImage.from_path(Path(f"IM-000{n}-0001.png"), Label.NORMAL) for n in (1, 2, 3))
+    a, b, c = (describe(Path(f"IM-000{n}-0001.png"), Label.NORMAL) for n in (1, 2, 3))
     kept, dropped = drop_byte_duplicates([a, b, c], ["x", "y", "x"])
     assert kept == [(a, "x"), (b, "y")]
     assert dropped == [(c.path, a.path)]
-    sick = LabelledImage.from_path(Path("person1_virus_1.png"), Label.PNEUMONIA)
+    sick = describe(Path("person1_virus_1.png"), Label.PNEUMONIA)
     with pytest.raises(DataError, match="same bytes under two labels"):
         drop_byte_duplicates([a, sick], ["x", "x"])
 
@@ -95,5 +95,5 @@ def test_too_few_patients_and_wrong_folds_are_named() -> None:
 
 def test_a_rare_subtype_does_not_stop_the_split() -> None:
     found = [image for image in images(30) if image.subtype != "VIRAL"]
-    found.append(LabelledImage.from_path(Path("person99_virus_1.png"), Label.PNEUMONIA))
+    found.append(describe(Path("person99_virus_1.png"), Label.PNEUMONIA))
     assert len(assign_roles(found, folds=5, hashes=hashes(found))) == len(found)

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pneumoscope.datasets.layout import find_images
-from pneumoscope.datasets.splits import ManifestRow, Role, assign_roles
+from pneumoscope.datasets.registry import find_images
+from pneumoscope.datasets.source import LabelledImage, Role
+from pneumoscope.datasets.splits import assign_roles
 from pneumoscope.errors import ExportError, PneumoscopeError
 from pneumoscope.export import exporter as one_file
 from pneumoscope.export import parity
@@ -51,7 +52,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return run
 
 
-def roles(rows: list[ManifestRow]) -> int:
+def roles(rows: list[LabelledImage]) -> int:
     return sum(row.role in (Role.GROUPED, Role.ORDERED) for row in rows)
 
 

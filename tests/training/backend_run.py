@@ -18,7 +18,7 @@ from unittest import mock
 import keras
 import numpy as np
 
-from pneumoscope.datasets.layout import find_images
+from pneumoscope.datasets.registry import find_images
 from pneumoscope.datasets.splits import assign_roles
 from pneumoscope.training import fit
 from pneumoscope.training.networks import NETWORKS

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pneumoscope.datasets.layout import find_images
-from pneumoscope.datasets.splits import ManifestRow, Role, assign_roles
+from pneumoscope.datasets.registry import find_images
+from pneumoscope.datasets.source import LabelledImage, Role
+from pneumoscope.datasets.splits import assign_roles
 from pneumoscope.errors import TrainingError
 from pneumoscope.training import fit
 from pneumoscope.training.batches import TrainingBatches, load_pixels
@@ -30,11 +31,11 @@ TAUGHT = dataclasses.replace(
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> list[ManifestRow]:
+def rows(tmp_path_factory: pytest.TempPathFactory) -> list[LabelledImage]:
     return assign_roles(find_images(write_tiny_data(tmp_path_factory.mktemp("data"), patients=15), ["train"]))
 
 
-def finished_run(rows: Sequence[ManifestRow], recipe: Recipe, out: Path, seed: int) -> RunFolder:
+def finished_run(rows: Sequence[LabelledImage], recipe: Recipe, out: Path, seed: int) -> RunFolder:
     """A run folder with fresh weights: a teacher that need know nothing."""
     import keras
 
@@ -47,7 +48,7 @@ def finished_run(rows: Sequence[ManifestRow], recipe: Recipe, out: Path, seed: i
 
 
 @pytest.fixture(scope="module")
-def teachers(rows: list[ManifestRow], tmp_path_factory: pytest.TempPathFactory) -> list[RunFolder]:
+def teachers(rows: list[LabelledImage], tmp_path_factory: pytest.TempPathFactory) -> list[RunFolder]:
     folder = tmp_path_factory.mktemp("teachers")
     return [finished_run(rows, PLAIN, folder / str(seed), seed) for seed in (1, 2)]
 
@@ -58,7 +59,7 @@ def softmax(logits: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def test_targets_are_mixed_with_the_mean_answer_to_the_varied_picture(
-    rows: list[ManifestRow], teachers: list[RunFolder]
+    rows: list[LabelledImage], teachers: list[RunFolder]
 ) -> None:
     images = load_pixels([row for row in rows if row.role is Role.TRAIN])
     plain = TrainingBatches(images, TAUGHT, seed=0, epoch=0)
@@ -71,7 +72,7 @@ def test_targets_are_mixed_with_the_mean_answer_to_the_varied_picture(
     np.testing.assert_allclose(targets, 0.25 * labels + 0.75 * np.mean(answers, axis=0), atol=1e-5)
 
 
-def test_one_logit_is_read_through_the_sigmoid(rows: list[ManifestRow], tmp_path: Path) -> None:
+def test_one_logit_is_read_through_the_sigmoid(rows: list[LabelledImage], tmp_path: Path) -> None:
     run = finished_run(rows, dataclasses.replace(PLAIN, classes=2), tmp_path / "two", 1)
     pixels = load_pixels(rows[:3]).pixels[..., None].astype(np.float32)
     logits = np.asarray(run.load_best().predict_on_batch(pixels)["logits"])
@@ -81,7 +82,7 @@ def test_one_logit_is_read_through_the_sigmoid(rows: list[ManifestRow], tmp_path
 
 
 def test_an_interrupted_lesson_goes_on_to_the_same_end(
-    rows: list[ManifestRow], teachers: list[RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rows: list[LabelledImage], teachers: list[RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = dataclasses.replace(TAUGHT, stages=(Stage(2, 224),))
     unbroken = fit.train(rows, recipe, tmp_path / "unbroken", teachers=teachers)
@@ -103,7 +104,7 @@ def test_an_interrupted_lesson_goes_on_to_the_same_end(
     assert len(resumed.read_settings()[2]["teacher_weights_sha256"]) == 2
 
 
-def test_teachers_that_do_not_fit(rows: list[ManifestRow], teachers: list[RunFolder], tmp_path: Path) -> None:
+def test_teachers_that_do_not_fit(rows: list[LabelledImage], teachers: list[RunFolder], tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="taught: needs teachers, and none were given"):
         fit.train(rows, TAUGHT, tmp_path / "run")
     with pytest.raises(TrainingError, match="plain: takes no teachers"):

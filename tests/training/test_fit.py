@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pneumoscope.datasets.layout import find_images
-from pneumoscope.datasets.splits import ManifestRow, assign_roles
+from pneumoscope.datasets.registry import find_images
+from pneumoscope.datasets.source import LabelledImage
+from pneumoscope.datasets.splits import assign_roles
 from pneumoscope.errors import PneumoscopeError, TrainingError
 from pneumoscope.files import fill_atomically
 from pneumoscope.training import fit
@@ -25,12 +26,12 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> list[ManifestRow]:
+def rows(tmp_path_factory: pytest.TempPathFactory) -> list[LabelledImage]:
     return assign_roles(find_images(write_tiny_data(tmp_path_factory.mktemp("data")), ["train"]))
 
 
 @pytest.fixture(scope="module")
-def unbroken(rows: list[ManifestRow], tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+def unbroken(rows: list[LabelledImage], tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return fit.train(rows, TINY, tmp_path_factory.mktemp("runs") / "unbroken", seed=3)
 
 
@@ -53,7 +54,7 @@ def test_a_run_leaves_what_it_promises(unbroken: RunFolder) -> None:
 
 
 def test_killed_in_the_middle_of_an_epoch_and_resumed_is_the_same_run(
-    rows: list[ManifestRow], unbroken: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rows: list[LabelledImage], unbroken: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honest, steps = fit._Progress.on_train_batch_end, []
 
@@ -76,7 +77,7 @@ def test_killed_in_the_middle_of_an_epoch_and_resumed_is_the_same_run(
 
 
 def test_a_full_disk_leaves_the_previous_checkpoint(
-    rows: list[ManifestRow], unbroken: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rows: list[LabelledImage], unbroken: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import shutil
 
@@ -94,7 +95,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint(
     assert not list(run.path.glob(".writing*"))
 
 
-def test_runs_are_not_mixed_up(rows: list[ManifestRow], unbroken: RunFolder) -> None:
+def test_runs_are_not_mixed_up(rows: list[LabelledImage], unbroken: RunFolder) -> None:
     with pytest.raises(TrainingError, match="holds a run already; give --resume"):
         fit.train(rows, TINY, unbroken.path, seed=3)
     with pytest.raises(TrainingError, match="another recipe or seed"):
@@ -105,13 +106,13 @@ def test_runs_are_not_mixed_up(rows: list[ManifestRow], unbroken: RunFolder) -> 
         RunFolder(unbroken.path / "nowhere").read_settings()
 
 
-def test_every_role_is_needed(rows: list[ManifestRow], tmp_path: Path) -> None:
-    only_training = [row for row in rows if row.role.value == "train"]
+def test_every_role_is_needed(rows: list[LabelledImage], tmp_path: Path) -> None:
+    only_training = [row for row in rows if row.role == "train"]
     with pytest.raises(TrainingError, match="no image has the role"):
         fit.train(only_training, TINY, tmp_path / "run")
 
 
-def test_a_shortened_network_starts_from_the_whole_one(rows: list[ManifestRow], tmp_path: Path) -> None:
+def test_a_shortened_network_starts_from_the_whole_one(rows: list[LabelledImage], tmp_path: Path) -> None:
     whole, short = load_recipe("lite0-robust"), load_recipe("lite0-short")
     run = RunFolder(tmp_path / "whole")
     fit.open_run(run, rows, whole, seed=0, resume=False)
@@ -162,7 +163,7 @@ def test_class_weights_balance() -> None:
     assert (10 * normal + 30 * pneumonia) / 40 == pytest.approx(1)
 
 
-def test_batches_are_the_same_for_the_same_seed_and_epoch(rows: list[ManifestRow]) -> None:
+def test_batches_are_the_same_for_the_same_seed_and_epoch(rows: list[LabelledImage]) -> None:
     some = rows[:20]
     images = PixelSet(
         np.random.default_rng(0).integers(0, 255, (20, 32, 32)).astype(np.uint8),
@@ -185,7 +186,7 @@ def test_smoothed_targets_still_sum_to_one() -> None:
     np.testing.assert_allclose(two[:, 0], [0.05, 0.95], rtol=1e-6)
 
 
-def test_batch_statistics_are_the_plain_average_over_batches(rows: list[ManifestRow]) -> None:
+def test_batch_statistics_are_the_plain_average_over_batches(rows: list[LabelledImage]) -> None:
     """On a lone batch normalisation: the average of the batches' means and variances, the momentum as before."""
     import keras
 

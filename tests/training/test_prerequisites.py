@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pneumoscope.datasets.layout import find_images
-from pneumoscope.datasets.splits import ManifestRow, Role, assign_roles
+from pneumoscope.datasets.registry import find_images
+from pneumoscope.datasets.source import LabelledImage, Role
+from pneumoscope.datasets.splits import assign_roles
 from pneumoscope.errors import TrainingError
 from pneumoscope.training import fit
 from pneumoscope.training import prerequisites as chain
@@ -33,7 +34,7 @@ TAUGHT = dataclasses.replace(
 
 
 def train_nothing(
-    rows: Sequence[ManifestRow],
+    rows: Sequence[LabelledImage],
     recipe: Recipe,
     out: Path,
     *,
@@ -69,12 +70,12 @@ def quick() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> list[ManifestRow]:
+def rows(tmp_path_factory: pytest.TempPathFactory) -> list[LabelledImage]:
     return assign_roles(find_images(write_tiny_data(tmp_path_factory.mktemp("data")), ["train"]))
 
 
 @pytest.fixture(scope="module")
-def pair(rows: list[ManifestRow], tmp_path_factory: pytest.TempPathFactory, quick: None) -> RunFolder:
+def pair(rows: list[LabelledImage], tmp_path_factory: pytest.TempPathFactory, quick: None) -> RunFolder:
     """As a user makes it: by the one recipe, which names two others."""
     return chain.train_recipe(rows, PAIR, tmp_path_factory.mktemp("runs") / "pair", seed=3)
 
@@ -86,7 +87,7 @@ def test_parts_lie_inside_the_run(pair: RunFolder) -> None:
     assert pair.best_epoch() == 1
 
 
-def test_the_pair_is_the_average_of_its_members(pair: RunFolder, rows: list[ManifestRow]) -> None:
+def test_the_pair_is_the_average_of_its_members(pair: RunFolder, rows: list[LabelledImage]) -> None:
     """On the validation images: logits divided by their spread, averaged; and the log says what they are worth."""
     import keras
 
@@ -108,7 +109,7 @@ def test_the_pair_is_the_average_of_its_members(pair: RunFolder, rows: list[Mani
     assert record.ordered_auc == pytest.approx(auc)
 
 
-def test_maps_and_classifier_give_the_logits(pair: RunFolder, rows: list[ManifestRow]) -> None:
+def test_maps_and_classifier_give_the_logits(pair: RunFolder, rows: list[LabelledImage]) -> None:
     """What makes the exported Grad-CAM exact: pooled maps times the classifier."""
     network = pair.load_best()
     pixels = load_pixels(rows[:4]).pixels[..., None].astype(np.float32)
@@ -119,7 +120,7 @@ def test_maps_and_classifier_give_the_logits(pair: RunFolder, rows: list[Manifes
 
 
 def test_start_and_teachers_are_trained_once_each(
-    rows: list[ManifestRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rows: list[LabelledImage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
 
@@ -140,13 +141,13 @@ def test_start_and_teachers_are_trained_once_each(
     assert len(run.read_settings()[2]["teacher_weights_sha256"]) == 2
 
 
-def test_finished_parts_are_gone_on_with(pair: RunFolder, rows: list[ManifestRow]) -> None:
+def test_finished_parts_are_gone_on_with(pair: RunFolder, rows: list[LabelledImage]) -> None:
     before = [(pair.path / name / "best.keras").stat().st_mtime_ns for name in PAIR.starts_from]
     chain.train_recipe(rows, PAIR, pair.path, seed=3, resume=True)
     assert [(pair.path / name / "best.keras").stat().st_mtime_ns for name in PAIR.starts_from] == before
 
 
-def test_parts_that_do_not_fit(pair: RunFolder, rows: list[ManifestRow], tmp_path: Path) -> None:
+def test_parts_that_do_not_fit(pair: RunFolder, rows: list[LabelledImage], tmp_path: Path) -> None:
     one = RunFolder(pair.path / "tiny")
     with pytest.raises(TrainingError, match="joins one run each of pneumonet, lite0; pneumonet, pneumonet were given"):
         chain.combine(rows, PAIR, [one, one], tmp_path / "twice")

@@ -17,7 +17,7 @@ from pneumoscope.model.contract import RESEARCH_USE_ONLY
 if TYPE_CHECKING:
     from pneumoscope.datasets.audit.findings import Audit
     from pneumoscope.datasets.layout import Split
-    from pneumoscope.datasets.splits import ManifestRow
+    from pneumoscope.datasets.source import LabelledImage
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -37,14 +37,14 @@ def data() -> None:
 def fetch(out: Path, source: str, url: str | None, sha256: str | None, accept_unverified: bool) -> None:
     """Fetch the public data set and unpack it; run it again to go on after a break."""
     from pneumoscope.datasets.fetch.download import Download
-    from pneumoscope.datasets.fetch.fetch import CITATION, LICENCE, MENDELEY, Source, fetch_archive, fetch_kaggle
+    from pneumoscope.datasets.fetch.fetch import CITATION, LICENCE, MENDELEY, Place, fetch_archive, fetch_kaggle
 
     if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
         raise click.UsageError("--sha256: 64 hex digits are needed")
-    if source == Source.KAGGLE and (url or sha256 or accept_unverified):
+    if source == Place.KAGGLE and (url or sha256 or accept_unverified):
         raise click.UsageError("--url, --sha256 and --accept-unverified go with --source mendeley")
     click.echo(f"Licence: {LICENCE}\nCite: {CITATION}\n{RESEARCH_USE_ONLY}", err=True)
-    if source == Source.KAGGLE:
+    if source == Place.KAGGLE:
         fetched = fetch_kaggle(out)
     else:
         expected = sha256.lower() if sha256 else None
@@ -171,8 +171,8 @@ def split(
     click.echo(f"{out}  {len(rows)} images, manifest hash {manifest_hash(rows)}")
 
 
-def _split_report(rows: Sequence[ManifestRow], dropped: int, chosen: Sequence[Split] | None) -> list[str]:
-    from pneumoscope.datasets.splits import Role
+def _split_report(rows: Sequence[LabelledImage], dropped: int, chosen: Sequence[Split] | None) -> list[str]:
+    from pneumoscope.datasets.source import Role
 
     lines = [f"From {', '.join(chosen) if chosen else 'the class folders'}; {dropped} byte-identical files dropped."]
     for role in Role:

@@ -21,8 +21,7 @@ from pneumoscope.statistics.compare import Rival
 from pneumoscope.statistics.table import LABEL_NAMES, SUBTYPE_NAMES, PredictionTable
 
 if TYPE_CHECKING:
-    from pneumoscope.datasets.layout import LabelledImage
-    from pneumoscope.datasets.splits import ManifestRow
+    from pneumoscope.datasets.source import LabelledImage
     from pneumoscope.evaluation.explanations.summary import ExplanationScores
     from pneumoscope.evaluation.report import EvaluationReport
     from pneumoscope.model.classifier import Model
@@ -185,9 +184,9 @@ def _default_split(data_dir: Path | None, manifest: Path | None, predictions: Pa
     return source.stem
 
 
-def _labelled(data_dir: Path, split: str | None, manifest: Path | None) -> list[LabelledImage] | list[ManifestRow]:
+def _labelled(data_dir: Path, split: str | None, manifest: Path | None) -> list[LabelledImage]:
     if manifest is None:
-        from pneumoscope.datasets.layout import find_images
+        from pneumoscope.datasets.registry import find_images
 
         return find_images(data_dir, split)
     from pneumoscope.datasets.checks import read_checked_manifest
@@ -195,9 +194,7 @@ def _labelled(data_dir: Path, split: str | None, manifest: Path | None) -> list[
     return read_checked_manifest(manifest, data_dir, role=split)
 
 
-def _judge(
-    model: Model, images: list[LabelledImage] | list[ManifestRow], operating_point: str | None, jobs: int
-) -> Judged:
+def _judge(model: Model, images: list[LabelledImage], operating_point: str | None, jobs: int) -> Judged:
     _check_labels(model)
     name, point = model.contract.operating_point(operating_point)
     predictions = model.predict_many([image.path for image in images], jobs=jobs, operating_point=operating_point)
@@ -220,7 +217,7 @@ def _check_labels(model: Model) -> None:
         )
 
 
-def tabulate(images: list[LabelledImage] | list[ManifestRow], predictions: Iterable[Prediction]) -> PredictionTable:
+def tabulate(images: list[LabelledImage], predictions: Iterable[Prediction]) -> PredictionTable:
     """Labels and predictions side by side, both in the same order."""
     import numpy as np
 
@@ -255,9 +252,7 @@ def _from_csv(file: Path, threshold: float | None) -> Judged:
     return Judged(table, threshold, name, {}, {"name": file.name})
 
 
-def _rival(
-    file: Path, images: list[LabelledImage] | list[ManifestRow], operating_point: str | None, jobs: int
-) -> Rival:
+def _rival(file: Path, images: list[LabelledImage], operating_point: str | None, jobs: int) -> Rival:
     if _is_table(file):
         other = _from_csv(file, None)
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from pneumoscope.datasets.splits import ManifestRow
+    from pneumoscope.datasets.source import LabelledImage
 
 
 @click.command()
@@ -115,7 +115,7 @@ def _train_lung_field(data_dir: Path, out: Path, *, seed: int, resume: bool, ste
     click.echo(f"{run.path}: {report['n']} pictures held out, Dice {report['dice']['mean']:.3f} on average")
 
 
-def _split_anew(data_dir: Path, fold: int) -> list[ManifestRow]:
+def _split_anew(data_dir: Path, fold: int) -> list[LabelledImage]:
     from pneumoscope.datasets.checks import check_folder
     from pneumoscope.datasets.splits import assign_roles
 
@@ -124,7 +124,7 @@ def _split_anew(data_dir: Path, fold: int) -> list[ManifestRow]:
     return assign_roles(checked.images, hashes=checked.hashes, fold=fold)
 
 
-def _as_listed(data_dir: Path, manifest: Path, fold: int | None) -> list[ManifestRow]:
+def _as_listed(data_dir: Path, manifest: Path, fold: int | None) -> list[LabelledImage]:
     from pneumoscope.datasets.checks import read_checked_manifest
     from pneumoscope.datasets.splits import roles_for_fold
 

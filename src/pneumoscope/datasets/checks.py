@@ -13,10 +13,12 @@ from tqdm import tqdm
 
 from pneumoscope.datasets.audit.duplicates import same_value_groups
 from pneumoscope.datasets.kermany import PatientKey
-from pneumoscope.datasets.layout import LabelledImage, Split, describe_left_out, scan_folder
+from pneumoscope.datasets.layout import Split, describe_left_out
 from pneumoscope.datasets.manifest import read_manifest
-from pneumoscope.datasets.splits import ManifestRow, sha256_of
+from pneumoscope.datasets.registry import open_source
+from pneumoscope.datasets.source import LabelledImage, Source
 from pneumoscope.errors import DataError, InputError
+from pneumoscope.files import sha256_of
 from pneumoscope.imaging.reader import read_image
 
 _LISTED = 20
@@ -45,10 +47,10 @@ def check_folder(
     pooled: bool = True,
     jobs: int | None = None,
 ) -> CheckedFolder:
-    """Read every image once and refuse the folder if anything would spoil a training on it.
+    """:func:`check_source` of whatever data set a folder is.
 
     Args:
-        data_dir: in the layout of :mod:`pneumoscope.datasets.layout`.
+        data_dir: as :func:`~pneumoscope.datasets.registry.open_source` takes it, and ``splits`` and ``key`` too.
         splits: which split folders; ``None`` for a folder that holds the two classes directly.
         key: what a patient is.
         pooled: the splits are thrown together and split again by patient, so a patient or the same bytes in
@@ -59,7 +61,21 @@ def check_folder(
         DataError: missing or empty classes, unreadable files, the same bytes under two labels, or (unless
             pooled) patients or bytes in two splits: all of them named and counted.
     """
-    scan = scan_folder(data_dir, splits, key=key)
+    return check_source(open_source(data_dir, splits, key=key), pooled=pooled, jobs=jobs)
+
+
+def check_source(source: Source, *, pooled: bool = True, jobs: int | None = None) -> CheckedFolder:
+    """Read every image of a source once and refuse it if anything would spoil a training on it.
+
+    Args:
+        source: the data set.
+        pooled: as of :func:`check_folder`.
+        jobs: threads; as many as there are processors by default.
+
+    Raises:
+        DataError: as of :func:`check_folder`.
+    """
+    scan = source.scan()
     faults = list(scan.problems)
     hashes, unreadable = _read_all([image.path for image in scan.images], jobs)
     faults += _counted(unreadable, "unreadable files, to remove or replace")
@@ -76,14 +92,14 @@ def check_folder(
         )
         faults += _counted(_shared_patients(scan.images), "patients in more than one split")
     if faults:
-        raise DataError(f"{data_dir}: cannot be used as it is:\n" + "\n".join(f"- {fault}" for fault in faults))
+        raise DataError(f"{source.name}: cannot be used as it is:\n" + "\n".join(f"- {fault}" for fault in faults))
     notes = (describe_left_out(scan.left_out),) if scan.left_out else ()
     return CheckedFolder(scan.images, tuple(hashes), notes)
 
 
 def read_checked_manifest(
     file: Path, data_dir: Path, *, role: str | None = None, jobs: int | None = None
-) -> list[ManifestRow]:
+) -> list[LabelledImage]:
     """Read a manifest and make sure that its images are there and unchanged.
 
     Args:
@@ -100,20 +116,20 @@ def read_checked_manifest(
     rows = read_manifest(file, data_dir)
     chosen = [row for row in rows if role is None or row.role == role]
     if not chosen:
-        there = ", ".join(sorted({row.role for row in rows}))
+        there = ", ".join(sorted({str(row.role) for row in rows}))
         raise DataError(f"{file}: no image has the role '{role}'; it has {there}")
     check_files(chosen, jobs=jobs)
     return chosen
 
 
-def check_files(rows: Sequence[ManifestRow], *, jobs: int | None = None) -> None:
+def check_files(rows: Sequence[LabelledImage], *, jobs: int | None = None) -> None:
     """Make sure that the images of a manifest are there and unchanged; they are hashed and not decoded.
 
     Raises:
         DataError: some are not; all of them are named and counted.
     """
 
-    def read(row: ManifestRow) -> str | DataError:
+    def read(row: LabelledImage) -> str | DataError:
         try:
             return sha256_of(row.path)
         except DataError as error:

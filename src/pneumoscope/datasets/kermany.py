@@ -1,4 +1,4 @@
-"""Patient keys and subtypes from the file names of the Kermany chest X-ray data.
+"""The Kermany chest X-ray data: children, with patient, subtype and order in time in the file names.
 
 The names carry the patient: ``person<N>_<bacteria|virus>_<image>.jpeg`` for pneumonia,
 ``IM-<N>-<k>.jpeg`` and ``NORMAL2-IM-<N>-<k>.jpeg`` for normals. Source: Kermany, Zhang, Goldbaum,
@@ -8,8 +8,29 @@ Mendeley Data, doi 10.17632/rscbjbr9sj.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from pneumoscope.datasets.layout import Split, scan_layout
+from pneumoscope.datasets.source import LabelledImage, Origin, Scan
+from pneumoscope.labels import Label, Subtype
+from pneumoscope.model.contract import Population
+
+KERMANY: Final = Origin(
+    name="kermany",
+    title="Chest X-Ray Images (Pneumonia), Guangzhou",
+    population=Population("children of one to five years, one hospital (Guangzhou), frontal views", ages=((1, 5),)),
+    licence="CC BY 4.0, https://creativecommons.org/licenses/by/4.0/",
+    citation=(
+        "Kermany D, Zhang K, Goldbaum M. Labeled Optical Coherence Tomography (OCT) and Chest X-Ray Images for "
+        "Classification. Mendeley Data, V2 (2018). doi 10.17632/rscbjbr9sj.2. Described in: Kermany DS et al. "
+        "Identifying Medical Diagnoses and Treatable Diseases by Image-Based Deep Learning. Cell 172:1122 (2018). "
+        "doi 10.1016/j.cell.2018.02.010."
+    ),
+)
 
 _PNEUMONIA = re.compile(r"^person(?P<number>\d+)_(?P<agent>bacteria|virus)_(?P<image>\d+)$")
 _NORMAL = re.compile(r"^(?P<counter>(?:NORMAL2-)?IM)-(?P<number>\d+)(?:-(?P<image>\d+))*$")
@@ -67,3 +88,53 @@ def parse_name(stem: str) -> NameFacts | None:
         key = f"{found['counter']}-{int(found['number']):04d}"
         return NameFacts(found["counter"], int(found["number"]), key, key, "NORMAL")
     return None
+
+
+def describe(path: Path, label: Label, split: str | None = None, key: PatientKey = PatientKey.PERSON) -> LabelledImage:
+    """What a file's name says; contradicting folder and name is the audit's business, not ours.
+
+    A name of another form says nothing: the patient is unknown, and so is a pneumonia's subtype.
+    """
+    facts = parse_name(path.stem)
+    if facts is None:
+        subtype = Subtype.NORMAL.value if label is Label.NORMAL else None
+        return LabelledImage(path, label, subtype, path.stem, patient_known=False, split=split)
+    agrees = (facts.subtype == Subtype.NORMAL) == (label is Label.NORMAL)
+    return LabelledImage(
+        path,
+        label,
+        facts.subtype if agrees else None,
+        facts.key(key),
+        split=split,
+        order=(facts.counter, facts.number),
+        origin=KERMANY,
+    )
+
+
+@dataclass(frozen=True)
+class KermanySource:
+    """A folder of the Kermany data in the layout of :mod:`pneumoscope.datasets.layout`.
+
+    Attributes:
+        folder: the data folder.
+        splits: which split folders; ``None`` for a folder that holds the two classes directly.
+        key: what a patient is.
+    """
+
+    folder: Path
+    splits: Split | str | Iterable[Split | str] | None = None
+    key: PatientKey = PatientKey.PERSON
+
+    @property
+    def name(self) -> str:
+        """The folder."""
+        return str(self.folder)
+
+    @property
+    def origin(self) -> Origin:
+        """Children of Guangzhou."""
+        return KERMANY
+
+    def scan(self) -> Scan:
+        """List the images and every fault of the layout."""
+        return scan_layout(self.folder, self.splits, lambda path, label, split: describe(path, label, split, self.key))

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 
-from pneumoscope.datasets.kermany import PatientKey, parse_name
+from pneumoscope.datasets.source import LabelledImage, Scan
 from pneumoscope.errors import DataError
+from pneumoscope.labels import Label
 
 IMAGE_ENDINGS = frozenset({".jpeg", ".jpg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".dcm", ".dicom"})
 _LISTED = 8
-
-_logger = logging.getLogger(__name__)
-
-
-class Label(StrEnum):
-    """The two classes of the data set, named as its folders are."""
-
-    NORMAL = "NORMAL"
-    PNEUMONIA = "PNEUMONIA"
 
 
 class Split(StrEnum):
@@ -32,64 +22,17 @@ class Split(StrEnum):
     TEST = "test"
 
 
-@dataclass(frozen=True)
-class LabelledImage:
-    """One file of a data folder.
-
-    Attributes:
-        path: the file.
-        label: from its folder.
-        subtype: ``NORMAL``, ``BACTERIAL`` or ``VIRAL`` from its name; ``None`` where a pneumonia's name
-            does not say.
-        patient: conservative patient key; the file name itself where the name does not carry one.
-        patient_known: whether the key was read from the name.
-        split: the split folder it was found in; ``None`` in a folder that holds the two classes directly.
-    """
-
-    path: Path
-    label: Label
-    subtype: str | None
-    patient: str
-    patient_known: bool
-    split: str | None = None
-
-    @classmethod
-    def from_path(
-        cls, path: Path, label: Label, key: PatientKey = PatientKey.PERSON, split: str | None = None
-    ) -> LabelledImage:
-        """Read what the name says; contradicting folder and name is the audit's business, not ours."""
-        facts = parse_name(path.stem)
-        if facts is None:
-            subtype = Label.NORMAL.value if label is Label.NORMAL else None
-            return cls(path, label, subtype, path.stem, patient_known=False, split=split)
-        subtype = facts.subtype if (facts.subtype == "NORMAL") == (label is Label.NORMAL) else None
-        return cls(path, label, subtype, facts.key(key), patient_known=True, split=split)
+Describe = Callable[[Path, Label, str | None], LabelledImage]
+"""Says what is known of a file of a class, found in a split folder or directly."""
 
 
-@dataclass(frozen=True)
-class FolderScan:
-    """What a data folder holds, faults included.
-
-    Attributes:
-        images: the labelled images, by split, class and name.
-        problems: missing and empty splits and classes, one sentence each.
-        left_out: what lies in the class folders and has no image ending, or is hidden.
-    """
-
-    images: tuple[LabelledImage, ...]
-    problems: tuple[str, ...]
-    left_out: tuple[Path, ...]
-
-
-def scan_folder(
-    data_dir: Path, splits: Split | str | Iterable[Split | str] | None = None, *, key: PatientKey = PatientKey.PERSON
-) -> FolderScan:
+def scan_layout(data_dir: Path, splits: Split | str | Iterable[Split | str] | None, describe: Describe) -> Scan:
     """List a data folder and every fault of its layout.
 
     Args:
         data_dir: a folder in the layout above.
         splits: which official split or splits; ``None`` for a folder that holds the two classes directly.
-        key: which patient key to read from the names.
+        describe: what a source knows of each file.
 
     Raises:
         DataError: there is no such folder.
@@ -117,34 +60,9 @@ def scan_folder(
             if not files:
                 endings = ", ".join(sorted(IMAGE_ENDINGS))
                 problems.append(f"{class_dir}: holds no images ({_what_is_there(class_dir)}); endings read: {endings}")
-            images.extend(LabelledImage.from_path(file, label, key, name) for file in files)
+            images.extend(describe(file, label, name) for file in files)
         problems.extend(_unknown_classes(folder))
-    return FolderScan(tuple(images), tuple(problems), tuple(left_out))
-
-
-def find_images(
-    data_dir: Path, splits: Split | str | Iterable[Split | str] | None = None, *, key: PatientKey = PatientKey.PERSON
-) -> list[LabelledImage]:
-    """List the labelled images of a data folder, sorted by path; what has no image ending is logged.
-
-    Args:
-        data_dir: a folder in the layout above.
-        splits: which official split or splits; ``None`` for a folder that holds the two classes directly.
-        key: which patient key to read from the names.
-
-    Returns:
-        At least one image of each class.
-
-    Raises:
-        DataError: the folder, a split or a class is missing or empty, or a split was not named; every such
-            fault is in the message.
-    """
-    found = scan_folder(data_dir, splits, key=key)
-    if found.problems:
-        raise DataError("\n".join(found.problems))
-    if found.left_out:
-        _logger.warning("%s: %s", data_dir, describe_left_out(found.left_out))
-    return list(found.images)
+    return Scan(tuple(images), tuple(problems), tuple(left_out))
 
 
 def official_splits(data_dir: Path) -> tuple[Split, ...] | None:

@@ -1,34 +1,37 @@
 """Manifests: which image is used for what, as a CSV file instead of copied folders.
 
-One row an image, with the columns of :class:`~pneumoscope.datasets.splits.ManifestRow`. Paths are relative to the
-data folder, so that a manifest can be handed on, or absolute. A manifest that puts one patient, or the same
+One row an image, with the columns :data:`COLUMNS`. Paths are relative to the data folder, so that a manifest can be
+handed on, or absolute. A manifest that puts one patient, or the same
 bytes, on two sides is refused when it is read.
 """
 
 from __future__ import annotations
 
 import csv
-import dataclasses
 import hashlib
 import io
-import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from pneumoscope.datasets.layout import Label
-from pneumoscope.datasets.splits import ManifestRow, Role
-from pneumoscope.errors import DataError
+from pneumoscope.datasets.kermany import KERMANY, parse_name
+from pneumoscope.datasets.registry import ORIGINS
+from pneumoscope.datasets.source import LabelledImage, Origin, Role
+from pneumoscope.errors import DataError, PneumoscopeError
+from pneumoscope.files import read_csv, write_atomically
+from pneumoscope.labels import SUBTYPE_NAMES, Label
+from pneumoscope.model.contract import Population
 
-COLUMNS = ("path", "label", "subtype", "patient", "sha256", "role", "fold")
-SUBTYPES = ("NORMAL", "BACTERIAL", "VIRAL")
-_REQUIRED = COLUMNS[:-1]  # "fold" came later
+_REQUIRED = ("path", "label", "subtype", "patient", "sha256", "role")
+COLUMNS = ("path", "label", "subtype", "patient", "patient_known", "source", "sha256", "role", "fold")
+"""Without ``patient_known``, ``source`` and ``fold``, which came later, patients are known, the source shows in the
+names, and folds are unknown."""
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
 _LISTED = 20
 
 
-def manifest_text(rows: Sequence[ManifestRow], data_dir: Path | None = None) -> str:
+def manifest_text(rows: Sequence[LabelledImage], data_dir: Path | None = None) -> str:
     """The manifest as CSV.
 
     Args:
@@ -42,30 +45,39 @@ def manifest_text(rows: Sequence[ManifestRow], data_dir: Path | None = None) -> 
     writer = csv.DictWriter(text, fieldnames=COLUMNS, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow(dataclasses.asdict(row) | {"path": _written_path(row.path, data_dir)})
+        writer.writerow(
+            {
+                "path": _written_path(row.path, data_dir),
+                "label": row.label,
+                "subtype": row.subtype,
+                "patient": row.patient,
+                "sha256": row.sha256,
+                "role": row.role,
+                "patient_known": "yes" if row.patient_known else "no",
+                "source": "" if row.origin is None else row.origin.name,
+                "fold": row.fold,
+            }
+        )
     return text.getvalue()
 
 
-def write_manifest(file: Path, rows: Sequence[ManifestRow], data_dir: Path | None = None) -> None:
+def write_manifest(file: Path, rows: Sequence[LabelledImage], data_dir: Path | None = None) -> None:
     """Write a manifest; a kill or a full disk leaves what the file held before.
 
     Raises:
         DataError: an image lies outside ``data_dir``, or the file cannot be written.
     """
-    text = manifest_text(rows, data_dir)
-    temporary = file.with_name(f".writing-{os.getpid()}-{file.name}")
+    content = manifest_text(rows, data_dir).encode()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(file)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_atomically(file, content)
     except OSError as error:
         raise DataError(f"{file}: could not be written ({error.strerror or error})") from error
+    except PneumoscopeError as error:
+        raise DataError(str(error)) from error
 
 
-def read_manifest(file: Path, data_dir: Path | None = None) -> list[ManifestRow]:
+def read_manifest(file: Path, data_dir: Path | None = None) -> list[LabelledImage]:
     """Read and check a manifest; the images themselves are not opened.
 
     Args:
@@ -76,22 +88,14 @@ def read_manifest(file: Path, data_dir: Path | None = None) -> list[ManifestRow]
         DataError: not such a file, or it has faulty rows, a path twice, or a patient or the same bytes under
             two roles or two labels; every fault is named and counted.
     """
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            missing = [name for name in _REQUIRED if name not in (reader.fieldnames or ())]
-            if missing:
-                raise DataError(f"{file}: not a manifest, the columns {', '.join(missing)} are missing")
-            lines = [(reader.line_num, record) for record in reader]
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read ({error.strerror or error})") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: not a CSV file in UTF-8 ({error})") from error
-    if not lines:
+    table = read_csv(file)
+    if missing := table.missing(_REQUIRED):
+        raise DataError(f"{file}: not a manifest, the columns {', '.join(missing)} are missing")
+    if not table.rows:
         raise DataError(f"{file}: the manifest has no rows")
-    rows: list[ManifestRow] = []
+    rows: list[LabelledImage] = []
     faults: list[str] = []
-    for number, record in lines:
+    for number, record in table.rows:
         try:
             rows.append(_row(record, data_dir))
         except ValueError as error:
@@ -102,13 +106,13 @@ def read_manifest(file: Path, data_dir: Path | None = None) -> list[ManifestRow]
     return rows
 
 
-def manifest_hash(rows: Sequence[ManifestRow]) -> str:
+def manifest_hash(rows: Sequence[LabelledImage]) -> str:
     """SHA-256 over (image hash, label, role) of every row: the same data gives the same hash anywhere."""
-    lines = sorted(f"{row.sha256},{row.label.value},{row.role.value}" for row in rows)
+    lines = sorted(f"{row.sha256},{row.label.value},{row.role}" for row in rows)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def conflicts(rows: Sequence[ManifestRow]) -> list[str]:
+def conflicts(rows: Sequence[LabelledImage]) -> list[str]:
     """What would spoil an evaluation on these rows, one sentence each; empty where nothing would."""
     found = [f"{paths[0].path}: listed {len(paths)} times" for paths in _groups(rows, lambda r: str(r.path)).values()]
     for patient, group in _groups(rows, lambda r: r.patient).items():
@@ -125,24 +129,24 @@ def conflicts(rows: Sequence[ManifestRow]) -> list[str]:
     return found
 
 
-def _groups(rows: Sequence[ManifestRow], key: Callable[[ManifestRow], str]) -> dict[str, list[ManifestRow]]:
-    groups: dict[str, list[ManifestRow]] = defaultdict(list)
+def _groups(rows: Sequence[LabelledImage], key: Callable[[LabelledImage], str]) -> dict[str, list[LabelledImage]]:
+    groups: dict[str, list[LabelledImage]] = defaultdict(list)
     for row in rows:
         groups[key(row)].append(row)
     return {name: group for name, group in groups.items() if len(group) > 1}
 
 
-def _by_role(group: Sequence[ManifestRow]) -> str:
+def _by_role(group: Sequence[LabelledImage]) -> str:
     counts = {role: sum(row.role is role for row in group) for role in Role}
     return ", ".join(f"{count} in {role}" for role, count in counts.items() if count)
 
 
-def _row(record: Mapping[str | None, str | None], data_dir: Path | None) -> ManifestRow:
-    values = {name: (record.get(name) or "").strip() for name in COLUMNS}
+def _row(record: Mapping[str, str], data_dir: Path | None) -> LabelledImage:
+    values = {name: record.get(name, "") for name in COLUMNS}
     for name in ("path", "patient"):
         if not values[name]:
             raise ValueError(f"no {name}")
-    for name, allowed in (("label", list(Label)), ("role", list(Role)), ("subtype", ["", *SUBTYPES])):
+    for name, allowed in (("label", list(Label)), ("role", list(Role)), ("subtype", ["", *SUBTYPE_NAMES])):
         if values[name] not in allowed:
             raise ValueError(f"{values['path']}: {name} '{values[name]}' is none of {', '.join(filter(None, allowed))}")
     if values["subtype"] and (values["subtype"] == "NORMAL") != (values["label"] == "NORMAL"):
@@ -151,15 +155,30 @@ def _row(record: Mapping[str | None, str | None], data_dir: Path | None) -> Mani
         raise ValueError(f"{values['path']}: sha256 '{values['sha256']}' is not 64 hex digits in lower case")
     if values["fold"] and not values["fold"].isdecimal():
         raise ValueError(f"{values['path']}: fold '{values['fold']}' is not a whole number from 0")
-    return ManifestRow(
-        _read_path(values["path"], data_dir),
+    path = _read_path(values["path"], data_dir)
+    return LabelledImage(
+        path,
         Label(values["label"]),
         values["subtype"] or None,
         values["patient"],
         values["sha256"],
         Role(values["role"]),
         int(values["fold"]) if values["fold"] else None,
+        patient_known=values["patient_known"] != "no",
+        origin=_origin(values["source"]) if "source" in record else _origin_by_name(path),
     )
+
+
+def _origin(name: str) -> Origin | None:
+    """A known data set, or one of which the manifest says no more than its name."""
+    if not name:
+        return None
+    return ORIGINS.get(name) or Origin(name, name, Population(f"of the data set '{name}', not described"), "", "")
+
+
+def _origin_by_name(path: Path) -> Origin | None:
+    """Manifests without the column are of the time when there was one data set beside plain folders."""
+    return KERMANY if parse_name(path.stem) else None
 
 
 def _read_path(text: str, data_dir: Path | None) -> Path:

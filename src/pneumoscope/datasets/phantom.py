@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pneumoscope.datasets.layout import Label
+from pneumoscope.labels import Label
 
 
 def chest_phantom(size: int | tuple[int, int] = 512, seed: int = 0, *, opacity: float = 0.0) -> NDArray[np.uint8]:

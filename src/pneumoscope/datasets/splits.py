@@ -8,74 +8,28 @@ training data: the lowest numbers left in each counter.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
-from pneumoscope.datasets.kermany import parse_name
-from pneumoscope.datasets.layout import Label, LabelledImage
+from pneumoscope.datasets.source import LabelledImage, Role
 from pneumoscope.errors import DataError
-
-
-class Role(StrEnum):
-    """What an image is used for."""
-
-    TRAIN = "train"
-    """Weights are fitted on it."""
-
-    GROUPED = "grouped"
-    """Random validation patients."""
-
-    ORDERED = "ordered"
-    """The time-ordered slice: the lowest numbers of each counter."""
-
-
-@dataclass(frozen=True)
-class ManifestRow:
-    """One image of a split.
-
-    Attributes:
-        path: the file.
-        label: its class.
-        subtype: ``NORMAL``, ``BACTERIAL``, ``VIRAL`` or ``None``.
-        patient: the key that no two roles share.
-        sha256: hash of the file's bytes, 64 hex digits.
-        role: what the image is used for.
-        fold: the grouped fold it falls in, from 0; ``None`` in the time-ordered slice and where not recorded.
-    """
-
-    path: Path
-    label: Label
-    subtype: str | None
-    patient: str
-    sha256: str
-    role: Role
-    fold: int | None = None
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes as 64 hex digits."""
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}); remove or replace it") from error
+from pneumoscope.files import sha256_of
+from pneumoscope.labels import Label
 
 
 def ordered_patients(images: Sequence[LabelledImage], fraction: float) -> frozenset[str]:
     """Patients with the lowest numbers of each counter, about ``fraction`` of its images.
 
     Args:
-        images: with Kermany names; others are never in the slice.
+        images: those whose source does not number them in time are never in the slice.
         fraction: share of each counter's images, 0 to 1.
     """
     per_counter: dict[str, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
     for image in images:
-        if facts := parse_name(image.path.stem):
-            per_counter[facts.counter][facts.number].append(image.patient)
+        if image.order is not None:
+            counter, number = image.order
+            per_counter[counter][number].append(image.patient)
     chosen: set[str] = set()
     for numbers in per_counter.values():
         wanted = fraction * sum(len(keys) for keys in numbers.values())
@@ -121,7 +75,7 @@ def assign_roles(
     fold: int = 0,
     ordered_fraction: float = 0.1,
     hashes: Sequence[str] | None = None,
-) -> list[ManifestRow]:
+) -> list[LabelledImage]:
     """Split by patient into training, grouped validation and the time-ordered slice.
 
     Byte-identical files are dropped first, so they cannot stand on two sides.
@@ -135,7 +89,7 @@ def assign_roles(
         hashes: SHA-256 of each image's bytes where already known; else the files are read.
 
     Returns:
-        One row per kept image, in the order given.
+        One row per kept image, in the order given. There is no time-ordered slice where no source orders its images.
 
     Raises:
         DataError: a file cannot be read, labels contradict, or too few patients for the folds.
@@ -144,7 +98,7 @@ def assign_roles(
 
     if not 0 <= fold < folds:
         raise DataError(f"fold {fold}: with {folds} folds it must be 0 to {folds - 1}")
-    kept, _ = drop_byte_duplicates(images, hashes or [sha256_of(image.path) for image in images])
+    kept, _ = drop_byte_duplicates(images, hashes or [image.sha256 or sha256_of(image.path) for image in images])
     first_patients = ordered_patients([image for image, _ in kept], ordered_fraction)
     rest = [index for index, (image, _) in enumerate(kept) if image.patient not in first_patients]
     patients = [kept[index][0].patient for index in rest]
@@ -155,13 +109,13 @@ def assign_roles(
     for number, (_, held_out) in enumerate(splitter.split(rest, strata, patients)):
         fold_of.update((rest[position], number) for position in held_out)
     rows = [
-        ManifestRow(image.path, image.label, image.subtype, image.patient, digest, Role.ORDERED, fold_of.get(index))
+        dataclasses.replace(image, sha256=digest, role=Role.ORDERED, fold=fold_of.get(index))
         for index, (image, digest) in enumerate(kept)
     ]
     return roles_for_fold(rows, fold)
 
 
-def roles_for_fold(rows: Sequence[ManifestRow], fold: int) -> list[ManifestRow]:
+def roles_for_fold(rows: Sequence[LabelledImage], fold: int) -> list[LabelledImage]:
     """The same split with another of its folds as the grouped validation, for cross-validation.
 
     Raises:
@@ -172,7 +126,7 @@ def roles_for_fold(rows: Sequence[ManifestRow], fold: int) -> list[ManifestRow]:
         there = f"folds {min(folds)} to {max(folds)}" if folds else "no folds recorded"
         raise DataError(f"fold {fold}: the manifest has {there}; make one with `pneumoscope data split`")
 
-    def role_of(row: ManifestRow) -> Role:
+    def role_of(row: LabelledImage) -> Role | None:
         if row.fold is None:
             return row.role
         return Role.GROUPED if row.fold == fold else Role.TRAIN
@@ -191,7 +145,28 @@ def _check_enough_patients(images: Sequence[LabelledImage], folds: int) -> None:
 
 
 def _strata(images: Sequence[LabelledImage], folds: int) -> list[str]:
-    """Strata of the folds: the subtype; an unknown or very rare one counts as the commoner pneumonia."""
+    """Strata of the folds: the source and in it the subtype; a source too small for the folds joins the largest."""
+    patients: dict[str, dict[Label, set[str]]] = defaultdict(lambda: {label: set() for label in Label})
+    for image in images:
+        patients[_source(image)][image.label].add(image.patient)
+    large = {name for name, classes in patients.items() if all(len(keys) >= folds for keys in classes.values())}
+    sizes = Counter(map(_source, images)).most_common()
+    largest = sizes[0][0] if sizes else ""
+    groups = [_source(image) if _source(image) in large else largest for image in images]
+    strata = [""] * len(images)
+    for group in dict.fromkeys(groups):
+        rows = [row for row, its in enumerate(groups) if its == group]
+        for row, stratum in zip(rows, _subtypes([images[row] for row in rows], folds), strict=True):
+            strata[row] = f"{group}/{stratum}"
+    return strata
+
+
+def _source(image: LabelledImage) -> str:
+    return "" if image.origin is None else image.origin.name
+
+
+def _subtypes(images: Sequence[LabelledImage], folds: int) -> list[str]:
+    """The subtype; an unknown or very rare one counts as the commoner pneumonia."""
     counts = Counter(image.subtype for image in images if image.label is Label.PNEUMONIA and image.subtype)
     commoner = counts.most_common(1)[0][0] if counts else Label.PNEUMONIA.value
     rare = {subtype for subtype, count in counts.items() if count < folds}

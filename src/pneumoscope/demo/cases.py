@@ -10,11 +10,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from pneumoscope.datasets.layout import Label, LabelledImage, scan_folder
+from pneumoscope.datasets.registry import scan_folder
+from pneumoscope.datasets.source import LabelledImage
 from pneumoscope.drawing.panel import SIDE
 from pneumoscope.errors import DataError, InputError, MissingExtraError
 from pneumoscope.imaging.radiograph import Radiograph
 from pneumoscope.imaging.reader import read_image
+from pneumoscope.labels import Label
 from pneumoscope.model.classifier import Model
 from pneumoscope.model.prediction import Prediction, Status
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pneumoscope.datasets.splits import ManifestRow, Role
+from pneumoscope.datasets.source import LabelledImage, Role
 from pneumoscope.evaluation.report import EvaluationReport
 from pneumoscope.export.parity import Parity
 from pneumoscope.model.contract import RESEARCH_USE_ONLY, Contract, Quantization
@@ -55,7 +55,7 @@ class CardFacts:
     """
 
     contract: Contract
-    rows: Sequence[ManifestRow]
+    rows: Sequence[LabelledImage]
     reports: Mapping[Role, EvaluationReport]
     parity: Parity
 
@@ -94,7 +94,7 @@ def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def _counts(rows: Sequence[ManifestRow]) -> str:
+def _counts(rows: Sequence[LabelledImage]) -> str:
     count = Counter((row.role, row.subtype or "unnamed agent") for row in rows)
     kinds = sorted({kind for _, kind in count})
     return _table(["role", *kinds], [[role.value, *(str(count[role, kind]) for kind in kinds)] for role in Role])

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumoscope.datasets.splits import Role
+from pneumoscope.datasets.source import Role
 from pneumoscope.errors import ExportError
 from pneumoscope.evaluation.report import EvaluationReport, assemble
 from pneumoscope.export import mediapipe

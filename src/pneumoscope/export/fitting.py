@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumoscope.datasets.splits import Role
+from pneumoscope.datasets.source import Role
 from pneumoscope.export.graph import Calibration
 from pneumoscope.model.contract import OperatingPoint
 from pneumoscope.statistics.operating_points import choose_operating_points

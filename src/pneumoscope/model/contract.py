@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -76,6 +76,44 @@ class Provenance:
 
 
 @dataclass(frozen=True)
+class Population:
+    """Whom a data set shows, or whom a model was trained on.
+
+    Attributes:
+        description: in words, as in ``"children of one to five years, one hospital (Guangzhou), frontal views"``.
+        ages: first and last age of each group in whole years, both included; empty where unknown.
+    """
+
+    description: str
+    ages: tuple[tuple[int, int], ...] = ()
+
+    def includes(self, age: float) -> bool | None:
+        """Whether a patient of this age in years belongs to it; ``None`` where its ages are unknown."""
+        return any(first <= int(age) <= last for first, last in self.ages) if self.ages else None
+
+    @classmethod
+    def together(cls, populations: Sequence[Population]) -> Population:
+        """Several populations as one; ages are known where they are known of all."""
+        known = all(each.ages for each in populations)
+        ages = dict.fromkeys(group for each in populations for group in each.ages) if known else ()
+        return cls(" and ".join(dict.fromkeys(each.description for each in populations)), tuple(ages))
+
+    @classmethod
+    def from_json(cls, values: Any) -> Population:
+        """Read what ``dataclasses.asdict`` and JSON made of it.
+
+        Raises:
+            ContractError: unknown or missing keys, or no such values.
+        """
+        population: Population = _strict(cls, values)
+        try:
+            ages = tuple((int(first), int(last)) for first, last in population.ages)
+        except (TypeError, ValueError) as error:
+            raise ContractError(f"contract.json: population: ages are pairs of whole years ({error})") from error
+        return cls(str(population.description), ages)
+
+
+@dataclass(frozen=True)
 class Contract:
     """Everything a client must know beside the graph.
 
@@ -96,6 +134,7 @@ class Contract:
         provenance: where the weights come from.
         intended_use: in words.
         contract_version: of this format.
+        population: whom the training data show; ``None`` in a file that does not say.
     """
 
     name: str
@@ -114,6 +153,7 @@ class Contract:
     subtypes: tuple[str, ...] = ()
     intended_use: str = f"{RESEARCH_USE_ONLY} Frontal chest radiographs of children of one to five years."
     contract_version: int = CONTRACT_VERSION
+    population: Population | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no client could honour."""
@@ -164,7 +204,7 @@ class Contract:
             raise ContractError(
                 f"contract version {version}: this Pneumoscope reads up to {CONTRACT_VERSION}; install a newer one"
             )
-        points = values.get("operating_points")
+        points, people = values.get("operating_points"), values.get("population")
         if not isinstance(points, dict):
             raise ContractError("contract.json: operating_points is not an object")
         try:
@@ -178,6 +218,7 @@ class Contract:
                     "resize_filter": ResizeFilter(str(values.get("resize_filter"))),
                     "labels": tuple(values.get("labels", ())),
                     "subtypes": tuple(values.get("subtypes", ())),
+                    "population": None if people is None else Population.from_json(people),
                 },
             )
         except (TypeError, ValueError) as error:

@@ -5,21 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-
-class Status(StrEnum):
-    """What became of an input."""
-
-    OK = "ok"
-    REFUSED = "refused"
-    """Read, but it cannot be judged."""
-    ERROR = "error"
-    """Could not be read."""
+from pneumoscope.labels import Status as Status
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from pneumoscope.datasets.layout import Label
-from pneumoscope.datasets.splits import ManifestRow
+from pneumoscope.datasets.source import LabelledImage
 from pneumoscope.errors import DataError, InputError
 from pneumoscope.imaging.reader import read_image
 from pneumoscope.imaging.resize import shrink
+from pneumoscope.labels import Label
 from pneumoscope.training.augmentation import augment
 from pneumoscope.training.distillation import Teachers
 from pneumoscope.training.mixup import Batch, mixed
@@ -40,7 +40,7 @@ class PixelSet:
 
     pixels: NDArray[np.uint8]
     targets: NDArray[np.float32]
-    rows: tuple[ManifestRow, ...]
+    rows: tuple[LabelledImage, ...]
 
     @property
     def positive(self) -> NDArray[np.bool_]:
@@ -55,14 +55,14 @@ class PixelSet:
         return PixelSet(small, self.targets, self.rows)
 
 
-def load_pixels(rows: Sequence[ManifestRow], size: int = 224, *, what: str = "images") -> PixelSet:
+def load_pixels(rows: Sequence[LabelledImage], size: int = 224, *, what: str = "images") -> PixelSet:
     """Read images into memory with a progress bar.
 
     Raises:
         DataError: at least one file cannot be read; all of them are named and counted.
     """
 
-    def read(row: ManifestRow) -> NDArray[np.uint8] | InputError:
+    def read(row: LabelledImage) -> NDArray[np.uint8] | InputError:
         try:
             return shrink(read_image(row.path).pixels, width=size, height=size)
         except InputError as error:
@@ -79,7 +79,7 @@ def load_pixels(rows: Sequence[ManifestRow], size: int = 224, *, what: str = "im
     return PixelSet(pixels, targets, tuple(rows))
 
 
-def _target(row: ManifestRow) -> tuple[float, float, float]:
+def _target(row: LabelledImage) -> tuple[float, float, float]:
     if row.subtype is None:
         return _UNKNOWN_AGENT
     return tuple(float(row.subtype == name) for name in SUBTYPES)  # type: ignore[return-value]

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pneumoscope.datasets.manifest import manifest_hash
-from pneumoscope.datasets.splits import ManifestRow, Role, sha256_of
+from pneumoscope.datasets.source import LabelledImage, Role
 from pneumoscope.errors import TrainingError
-from pneumoscope.files import fill_atomically
+from pneumoscope.files import fill_atomically, sha256_of
 from pneumoscope.training.batches import PixelSet, TrainingBatches, load_pixels
 from pneumoscope.training.distillation import Teachers
 from pneumoscope.training.memory import keep_freed_memory
@@ -75,7 +75,7 @@ class _Sets:
 
 
 def train(
-    rows: Sequence[ManifestRow],
+    rows: Sequence[LabelledImage],
     recipe: Recipe,
     out: Path,
     *,
@@ -137,7 +137,7 @@ def _on_gpu() -> bool:
         return False
 
 
-def _with_role(rows: Sequence[ManifestRow], role: Role) -> list[ManifestRow]:
+def _with_role(rows: Sequence[LabelledImage], role: Role) -> list[LabelledImage]:
     chosen = [row for row in rows if row.role is role]
     if not chosen:
         raise TrainingError(f"no image has the role '{role}'; training needs {', '.join(Role)}")
@@ -146,7 +146,7 @@ def _with_role(rows: Sequence[ManifestRow], role: Role) -> list[ManifestRow]:
 
 def open_run(
     run: RunFolder,
-    rows: Sequence[ManifestRow],
+    rows: Sequence[LabelledImage],
     recipe: Recipe,
     seed: int,
     *,

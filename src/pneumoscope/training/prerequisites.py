@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from pneumoscope.datasets.splits import ManifestRow, Role
+from pneumoscope.datasets.source import LabelledImage, Role
 from pneumoscope.errors import TrainingError
 from pneumoscope.files import fill_atomically
 from pneumoscope.training import fit
@@ -21,7 +21,7 @@ from pneumoscope.training.run_folder import EpochRecord, RunFolder
 
 
 def train_recipe(
-    rows: Sequence[ManifestRow],
+    rows: Sequence[LabelledImage],
     recipe: Recipe,
     out: Path,
     *,
@@ -74,7 +74,7 @@ def train_recipe(
 
 
 def combine(
-    rows: Sequence[ManifestRow],
+    rows: Sequence[LabelledImage],
     recipe: Recipe,
     parts: Sequence[RunFolder],
     out: Path,

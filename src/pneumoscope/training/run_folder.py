@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pneumoscope.datasets.manifest import manifest_hash, manifest_text, read_manifest
-from pneumoscope.datasets.splits import ManifestRow
+from pneumoscope.datasets.source import LabelledImage
 from pneumoscope.errors import TrainingError
 from pneumoscope.files import fill_atomically
 from pneumoscope.training.recipe import Augmentation, InitialWeights, Recipe, Stage
@@ -144,11 +144,11 @@ class RunFolder:
                 f"{self.settings}: not as `pneumoscope train` wrote it ({error}); train again"
             ) from error
 
-    def write_manifest(self, rows: Sequence[ManifestRow]) -> None:
+    def write_manifest(self, rows: Sequence[LabelledImage]) -> None:
         """Write ``manifest.csv``."""
         fill_atomically(self.manifest, lambda file: _write_text(file, manifest_text(rows)))
 
-    def read_manifest(self) -> list[ManifestRow]:
+    def read_manifest(self) -> list[LabelledImage]:
         """Read ``manifest.csv``."""
         return read_manifest(self.manifest)
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumoscope.datasets.layout import Label
 from pneumoscope.errors import DataError
+from pneumoscope.labels import Label
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from pneumoscope.datasets.layout import LabelledImage
+from pneumoscope.datasets.source import LabelledImage
 from pneumoscope.errors import InputError
 from pneumoscope.imaging.quiet import quiet_warnings
 from pneumoscope.imaging.radiograph import ImageFormat

@@ -16,8 +16,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pneumoscope.datasets.splits import sha256_of
 from pneumoscope.errors import DataError
+from pneumoscope.files import sha256_of
 
 CHUNK = 1 << 20
 TIMEOUT = 60.0  # seconds without a byte

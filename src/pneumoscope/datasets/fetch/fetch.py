@@ -10,15 +10,11 @@ from pathlib import Path
 
 from pneumoscope.datasets.fetch.download import Download, download
 from pneumoscope.datasets.fetch.unpack import copy_folder, refuse_filled, unpack_zip
+from pneumoscope.datasets.kermany import KERMANY
 from pneumoscope.errors import DataError
 
-LICENCE = "CC BY 4.0, https://creativecommons.org/licenses/by/4.0/"
-CITATION = (
-    "Kermany D, Zhang K, Goldbaum M. Labeled Optical Coherence Tomography (OCT) and Chest X-Ray Images for "
-    "Classification. Mendeley Data, V2 (2018). doi 10.17632/rscbjbr9sj.2. Described in: Kermany DS et al. "
-    "Identifying Medical Diagnoses and Treatable Diseases by Image-Based Deep Learning. Cell 172:1122 (2018). "
-    "doi 10.1016/j.cell.2018.02.010."
-)
+LICENCE = KERMANY.licence
+CITATION = KERMANY.citation
 
 KAGGLE_HANDLE = "paultimothymooney/chest-xray-pneumonia"
 
@@ -37,7 +33,7 @@ _ARCHIVE = "archive.zip"
 _RECORD = "source.json"
 
 
-class Source(StrEnum):
+class Place(StrEnum):
     """Where the data set is fetched from."""
 
     KAGGLE = "kaggle"

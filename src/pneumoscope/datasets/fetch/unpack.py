@@ -13,8 +13,9 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from pneumoscope.datasets.fetch.download import free_bytes
-from pneumoscope.datasets.layout import IMAGE_ENDINGS, Label, Split
+from pneumoscope.datasets.layout import IMAGE_ENDINGS, Split
 from pneumoscope.errors import DataError
+from pneumoscope.labels import Label
 
 _SPLITS = frozenset(split.value for split in Split)
 _LABELS = frozenset(label.value for label in Label)
