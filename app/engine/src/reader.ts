@@ -1,0 +1,97 @@
+/** Bytes in, one grey image out, with everything its reader learnt: src/pneumoscope/imaging/reader.py in TypeScript. */
+
+import type { Assets } from "./assets.js";
+import { countFrames, MIME } from "./browser-image.js";
+import { sha256 } from "./bytes.js";
+import { Codecs } from "./codecs.js";
+import { DamagedError, PlatformError, RefusedInputError, UnreadableInputError } from "./errors.js";
+import { describeUnknown, sniff } from "./formats.js";
+import { greyAndChroma } from "./grey.js";
+import type { Decoded, GreyImage, ImageFormat } from "./image.js";
+import { decodeJpeg, readJpegHeader } from "./jpeg.js";
+import { decodePng, readPngHeader } from "./png.js";
+import { checkSize, MAX_BYTES } from "./size.js";
+
+export class Reader {
+  readonly #assets: Assets;
+  readonly #codecs: Codecs;
+
+  constructor(assets: Assets) {
+    this.#assets = assets;
+    this.#codecs = new Codecs(assets);
+  }
+
+  /**
+   * Read one image.
+   * @throws UnreadableInputError empty, damaged, cut short, or of no known format
+   * @throws RefusedInputError read, but not one image of a size and kind that can be judged
+   * @throws PlatformError a decoder could not be loaded
+   */
+  async read(data: Uint8Array): Promise<GreyImage> {
+    if (data.length === 0) throw new UnreadableInputError("empty, 0 bytes; send the image again");
+    if (data.length > MAX_BYTES) {
+      const mebibytes = Math.round(data.length / 2 ** 20);
+      throw new RefusedInputError(`${mebibytes} MiB, files of at most ${MAX_BYTES / 2 ** 20} MiB are read`);
+    }
+    const format = sniff(data);
+    if (!format) throw new UnreadableInputError(describeUnknown(data));
+    const decoded = await this.#decode(data, format);
+    return { notes: [], deep: null, ...decoded, format, sha256: await sha256(data) };
+  }
+
+  async #decode(data: Uint8Array, format: ImageFormat): Promise<Decoded> {
+    if (format === "DICOM") {
+      // Loaded when the first DICOM file turns up: most visitors never need it.
+      const { decodeDicom } = await import("./dicom/pixels.js");
+      return decodeDicom(data, this.#codecs);
+    }
+    try {
+      return await this.#decodePicture(data, format);
+    } catch (error) {
+      if (error instanceof DamagedError) {
+        throw new UnreadableInputError(`damaged or cut short ${format} (${error.message})`);
+      }
+      throw error;
+    }
+  }
+
+  async #decodePicture(data: Uint8Array, format: ImageFormat): Promise<Decoded> {
+    if (format === "JPEG") {
+      const header = readJpegHeader(data);
+      if (!header) throw new DamagedError("no picture in it");
+      checkSize(header.width, header.height);
+      return decodeJpeg(data, header, this.#codecs);
+    }
+    if (format === "PNG") {
+      const header = readPngHeader(data);
+      checkSize(header.width, header.height);
+      checkFrames(header.frames);
+      return decodePng(data, header);
+    }
+    if (format === "TIFF") {
+      throw new RefusedInputError("TIFF is not read on this page; save it as PNG, or use `pneumoscope predict`");
+    }
+    checkFrames(countFrames(data, format));
+    return this.#decodeWithBrowser(data, format);
+  }
+
+  async #decodeWithBrowser(data: Uint8Array, format: ImageFormat): Promise<Decoded> {
+    if (!this.#assets.browserDecode) throw new PlatformError(`${format} is decoded in browsers only`);
+    let picture;
+    try {
+      picture = await this.#assets.browserDecode(data, MIME[format]!);
+    } catch (error) {
+      throw new DamagedError(error instanceof Error ? error.message : String(error));
+    }
+    const { width, height, rgba } = picture;
+    checkSize(width, height);
+    const grey = greyAndChroma(rgba, width, height, 4);
+    return { ...grey, width, height };
+  }
+}
+
+function checkFrames(frames: number): void {
+  if (frames > 1) {
+    throw new RefusedInputError(`${frames} frames or pages, one image needed; extract the one to judge`);
+  }
+}
