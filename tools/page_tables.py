@@ -20,7 +20,7 @@ from pydicom.uid import (
     UID_dictionary,
 )
 
-from pneumoscope.imaging import quality, reader
+from pneumoscope.imaging import quality, radiograph, reader
 from pneumoscope.imaging.dicom import bounds, pixels
 from pneumoscope.model import contract
 
@@ -49,7 +49,10 @@ def limits() -> dict[str, Any]:
     assert HTJ2KLossless not in READ_SYNTAXES
     return {
         "about": "Written by tools/page_tables.py from the Python sources. Do not edit.",
-        "reader": _constants(reader, "MAX_PIXELS", "MAX_BYTES"),
+        "reader": {
+            **_constants(reader, "MAX_PIXELS", "MAX_BYTES"),
+            "FORMATS": [image_format.value for image_format in radiograph.ImageFormat],
+        },
         "quality": _constants(
             quality,
             *("MIN_SIDE", "MAX_SIDE_RATIO", "BLANK_SPAN", "MIN_SPAN", "MAX_CHROMA", "MIN_GREY_LEVELS", "MAX_WHITE"),

@@ -133,7 +133,7 @@ export class Model {
       probability: rounded(outputs.probability),
       subtype,
       typicality: rounded(outputs.typicality),
-      lungs: outputs.lungBox ? { box: outputs.lungBox.map(rounded) } : null,
+      lungs: outputs.lungBox ? { box: outputs.lungBox.map((side) => Number(side.toFixed(4))) } : null,
     };
   }
 

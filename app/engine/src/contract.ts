@@ -27,6 +27,8 @@ export interface Contract {
   readonly typicalityLimit: number;
   readonly intendedUse: string;
   readonly parameters: number;
+  /** Scores between which both answers remain possible at the coverage promised; null without such a promise. */
+  readonly uncertain: readonly [number, number] | null;
   /** As it stands in the file, for what only some clients need. */
   readonly raw: Readonly<Record<string, unknown>>;
 }
@@ -77,6 +79,7 @@ export function parseContract(text: string): Contract {
     typicalityLimit: share(raw.typicality_limit, "typicality limit"),
     intendedUse: typeof raw.intended_use === "string" ? raw.intended_use : RESEARCH_USE_ONLY,
     parameters: typeof raw.parameters === "number" ? raw.parameters : 0,
+    uncertain: null,
     raw,
   };
 }

@@ -2,8 +2,7 @@
 
 import { bytesRepr, hasText } from "./bytes.js";
 import type { ImageFormat } from "./image.js";
-
-export const FORMATS: readonly ImageFormat[] = ["JPEG", "PNG", "TIFF", "BMP", "WebP", "GIF", "DICOM"];
+import limits from "./limits.json" with { type: "json" };
 
 /** Format of a file, or null. DICOM goes first, since its preamble may hold anything. */
 export function sniff(data: Uint8Array): ImageFormat | null {
@@ -37,5 +36,5 @@ export function describeUnknown(data: Uint8Array): string {
   if (hasText(data, "version https://git-lfs")) {
     return "a Git LFS pointer, not the image itself; run `git lfs pull`";
   }
-  return `not an image of a known format (${FORMATS.join(", ")}); it starts with ${bytesRepr(data.subarray(0, 12))}`;
+  return `not an image of a known format (${limits.reader.FORMATS.join(", ")}); it starts with ${bytesRepr(data.subarray(0, 12))}`;
 }

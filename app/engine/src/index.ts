@@ -20,6 +20,7 @@ export * from "./errors.js";
 export type { DeepPixels, Grey, GreyImage } from "./image.js";
 export { unpack, type ModelPackage } from "./package.js";
 export { Reader } from "./reader.js";
+export { relabel } from "./relabel.js";
 export type { ModelInfo, PredictionRecord, Status } from "./record.js";
 export { resizeToInput } from "./resize.js";
 export type { Accelerator, Plane } from "./runtime.js";

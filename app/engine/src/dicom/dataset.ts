@@ -16,6 +16,8 @@ const { MAX_VALUE_BYTES, INTERPRETED_GROUPS } = limits.dicom;
 /** Read access to one data set, or to an item of a sequence. */
 export class Elements {
   readonly syntax: string;
+  /** Whether the file ends within its pixel data. */
+  isCutShort = false;
   readonly #data: DataSet;
 
   constructor(data: DataSet, syntax: string) {
@@ -98,15 +100,24 @@ export function parse(data: Uint8Array): Elements {
   try {
     parsed = dicomParser.parseDicom(bytes, bare ? { TransferSyntaxUID: bare } : undefined);
   } catch (thrown) {
-    const inner = (thrown as { exception?: unknown }).exception ?? thrown;
-    throw new DamagedError(String(inner instanceof Error ? inner.message : inner).replace(/^dicomParser[.:]\S* ?-? ?/, ""));
+    const { exception, dataSet } = thrown as { exception?: unknown; dataSet?: DataSet };
+    // What stands before the damage tells what the file is; what is missing is missed when it is asked for.
+    if (!dataSet?.elements || Object.keys(dataSet.elements).length === 0) {
+      const inner = exception ?? thrown;
+      const message = String(inner instanceof Error ? inner.message : inner);
+      throw new DamagedError(message.replace(/^dicomParser[.:]\S* ?-? ?/, ""));
+    }
+    parsed = dataSet;
   }
-  const named = parsed.string("x00020010");
+  const named = parsed.string("x00020010") ?? metaSyntax(bytes);
   const elements = new Elements(parsed, bare ?? named ?? EXPLICIT);
   if (bare && !elements.element("x00080016") && !elements.element("x00280010")) {
     throw new DamagedError("no DICOM data set in it");
   }
   checkLengths(parsed);
+  if (!elements.element("x7fe00010") && indexOf(bytes, [0xe0, 0x7f, 0x10, 0x00], 132) >= 0) {
+    elements.isCutShort = true;
+  }
   return elements;
 }
 
@@ -147,6 +158,14 @@ function afterMeta(data: Uint8Array): number {
     at += long ? 12 + view.getUint32(at + 8, true) : 8 + view.getUint16(at + 6, true);
   }
   return Math.min(at, data.length);
+}
+
+/** The transfer syntax, where the parser gave up before it had joined the file meta information to the rest. */
+function metaSyntax(data: Uint8Array): string | undefined {
+  const at = indexOf(data, TRANSFER_SYNTAX_TAG, 132, 2048);
+  if (at < 0) return undefined;
+  const length = data[at + 6]! | (data[at + 7]! << 8);
+  return String.fromCharCode(...data.subarray(at + 8, at + 8 + length)).replace(/[\0 ]+$/, "");
 }
 
 function checkLengths(data: DataSet): void {

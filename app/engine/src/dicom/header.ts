@@ -25,6 +25,7 @@ export interface Header {
  * @throws DamagedError attributes of the image are missing
  */
 export function checkHeader(elements: Elements): Header {
+  if (elements.isCutShort) throw new DamagedError("its pixel data stop too early");
   checkKind(elements);
   const frames = elements.number("x00280008") || 1;
   if (frames > 1) throw new RefusedInputError(`${frames} frames, one image needed; extract the frame to judge`);

@@ -1,0 +1,28 @@
+import path from "node:path";
+
+import { defineConfig } from "vite";
+
+import { madeModules, precache } from "./build/plugins.ts";
+
+const root = import.meta.dirname;
+
+export default defineConfig({
+  root,
+  // Relative, so that the built page works in any folder of any host.
+  base: "./",
+  resolve: { conditions: ["source", "module", "browser", "development|production"] },
+  assetsInclude: ["**/*.tflite"],
+  plugins: [madeModules(), precache()],
+  worker: { format: "es", plugins: () => [madeModules()] },
+  server: { fs: { allow: [path.resolve(root, "..")] } },
+  build: {
+    outDir: "dist",
+    target: "es2022",
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    rollupOptions: {
+      input: { index: path.join(root, "index.html"), sw: path.join(root, "src/sw.ts") },
+      output: { entryFileNames: ({ name }) => (name === "sw" ? "sw.js" : "assets/[name]-[hash].js") },
+    },
+  },
+});
