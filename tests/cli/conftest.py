@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from pneumoscope.cli.main import cli
 from pneumoscope.cli.opening import read_model_package
+from pneumoscope.model.contract import CalibrationRecord, ConformalBand, OperatingPoint
 from pneumoscope.model.packaging import pack
 from support import phantom
 from support.cli_kit import Run
@@ -21,6 +22,28 @@ def open_minded_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     package, _ = read_model_package(None)
     contract = dataclasses.replace(package.contract, typicality_limit=0.0, name="open-minded")
     file = tmp_path_factory.mktemp("model") / "open_minded.tflite"
+    file.write_bytes(pack(package.graph, contract, package.card))
+    return file
+
+
+@pytest.fixture(scope="session")
+def calibrated_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same in contract version 2, as if its scores were calibrated where half of the patients are ill."""
+    package, _ = read_model_package(None)
+    ci95 = {"sensitivity": (0.85, 0.94), "specificity": (0.75, 0.84)}
+    contract = dataclasses.replace(
+        package.contract,
+        typicality_limit=0.0,
+        name="calibrated",
+        operating_points={
+            "balanced": OperatingPoint(0.5, 0.9, 0.8, ci95),
+            "high_sensitivity": OperatingPoint(0.01, 0.99, 0.5, ci95),
+        },
+        conformal=ConformalBand(0.9, 0.0, 1.0),
+        calibration=CalibrationRecord(0.5, "nothing: made for a test", 1, 1),
+        contract_version=2,
+    )
+    file = tmp_path_factory.mktemp("model") / "calibrated.tflite"
     file.write_bytes(pack(package.graph, contract, package.card))
     return file
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pneumoscope.model import wording
 from pneumoscope.model.runtime import LiteRTRuntime, Outputs
 from support import phantom
 from support.cli_kit import Run
@@ -125,11 +126,48 @@ def test_the_table_says_the_same(run: Run, chest: Path, open_minded_model: Path)
     result = run("predict", chest, "nope\x1b[31m.png", "--model", open_minded_model)
     lines = result.stdout.splitlines()
     assert result.exit_code == 1
-    assert lines[0].split() == ["result", "P(pneumonia)", "file"]
-    assert lines[1].split() == [record["label"], f"{record['probability']:.3f}", str(chest)]
-    assert lines[2].split(maxsplit=2)[::2] == ["error", "nope\\x1b[31m.png: no such file"]
+    assert lines[0].split() == ["result", "score", "file"]
+    side = "above" if record["label"] == "PNEUMONIA" else "below"
+    assert lines[1].split() == [side, "balanced", wording.score(record["probability"], record["threshold"]), str(chest)]
+    assert lines[2].split(maxsplit=2)[::2] == ["unreadable", "nope\\x1b[31m.png: no such file"]
     assert lines[-1] == NOTICE
     assert "2 inputs" in lines[-3]
+
+
+def test_a_prevalence_says_what_score_and_result_mean(run: Run, chest: Path, calibrated_model: Path) -> None:
+    arguments = ("predict", chest, "--model", calibrated_model)
+    (plain,) = records(run(*arguments, "--json").stdout)
+    assert "post_test" not in plain
+    assert plain["prediction_set"] == ["NORMAL", "PNEUMONIA"]
+    (record,) = records(run(*arguments, "--json", "--prevalence", "0.1").stdout)
+    meaning = record.pop("post_test")
+    assert record == plain
+    p = record["probability"]
+    assert meaning["probability"] == pytest.approx(0.1 * p / (0.1 * p + 0.9 * (1 - p)), abs=1e-5)
+    assert meaning["threshold"] == pytest.approx(0.1)
+    assert meaning["result"]["ci95"][0] < meaning["result"]["probability"] < meaning["result"]["ci95"][1]
+    table = run(*arguments, "--prevalence", "0.1").stdout
+    assert "where 10.0 % of the patients have pneumonia, this score means" in table
+    assert "where half of the patients have it" in table
+    assert "uncertain (" in table
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [("0", "strictly between 0 and 1"), ("1", "strictly"), ("7", "7 % is written 0.07"), ("ten", "is not a number")],
+)
+def test_what_is_no_prevalence_is_wrong_usage(run: Run, chest: Path, given: str, said: str) -> None:
+    result = run("predict", chest, "--prevalence", given)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+
+
+def test_a_model_of_version_1_cannot_say_what_a_prevalence_makes_of_it(
+    run: Run, chest: Path, open_minded_model: Path
+) -> None:
+    result = run("predict", chest, "--model", open_minded_model, "--prevalence", "0.1")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "pneumoscope calibrate" in result.stderr
 
 
 def test_folder_without_images_and_empty_input_are_wrong_usage(run: Run, tmp_path: Path) -> None:

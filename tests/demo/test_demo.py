@@ -144,7 +144,7 @@ def test_what_cannot_be_read_is_on_the_page_and_names_are_escaped(model: Model, 
     (case,) = judge(model, (source,))
     assert (case.image, case.failed) == (None, True)
     page = render([case], model)
-    assert "Could not be read" in page
+    assert "Not judged: unreadable" in page
     assert "no such file" in page
     assert "<script>" not in page
     assert "odd &lt;names&gt;" in page

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from io import BytesIO
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 from matplotlib import colormaps
 from PIL import Image
 
+from pneumoscope.drawing import score_bar
 from pneumoscope.drawing.heatmap import PanelText, colourise, encode_png, labelled_overlay, overlay
+from pneumoscope.model.prediction import ModelInfo, Prediction, Scale, Status
 from support.phantom import chest_phantom
 
 
@@ -53,7 +56,18 @@ def test_refuses_what_is_not_a_heatmap(heatmap: np.ndarray[tuple[int, ...], np.d
         overlay(chest_phantom(128), heatmap)
 
 
-TEXT = PanelText("chest.png", "PNEUMONIA", 0.973, 0.412, "balanced")
+JUDGED = Prediction(
+    path="chest.png",
+    sha256="0" * 64,
+    status=Status.OK,
+    threshold=0.5,
+    operating_point="balanced",
+    model=ModelInfo("m", "1", "0" * 64),
+    label="PNEUMONIA",
+    probability=0.973,
+    scale=Scale({"balanced": 0.5, "high_sensitivity": 0.2}, (0.3, 0.7)),
+)
+TEXT = PanelText("chest.png", "above the operating point balanced", judged=JUDGED)
 
 
 def test_panel_holds_picture_bar_and_text() -> None:
@@ -65,7 +79,9 @@ def test_panel_holds_picture_bar_and_text() -> None:
     rows = [np.argwhere((panel == colour).all(axis=2))[:, 0] for colour in (hot, cold)]
     assert rows[0].size and rows[1].size and rows[1].min() - rows[0].max() > 300
     # The verdict differs from another verdict only below the picture.
-    other = labelled_overlay(pixels, np.zeros((7, 7)), PanelText("chest.png", "NORMAL", 0.02), side=320)
+    other = labelled_overlay(
+        pixels, np.zeros((7, 7)), PanelText("chest.png", "below the operating point balanced"), side=320
+    )
     assert (panel[:320] == other[:320]).all()
     assert (panel[320 : other.shape[0]] != other[320:]).any()
 
@@ -84,6 +100,28 @@ def test_panels_of_one_side_have_one_width_and_wrap_long_text() -> None:
     assert tall.shape[1] == short.shape[1] and tall.shape[0] > short.shape[0] + 100
     # Nothing is cut off at the right: the margin stays empty.
     assert (tall[:, -4:] == tall[0, 0]).all()
+
+
+def test_notes_stand_above_the_result_and_no_colour_says_healthy_or_ill() -> None:
+    pixels = chest_phantom(200)
+    plain = labelled_overlay(pixels, None, TEXT, side=256)
+    noted = labelled_overlay(pixels, None, dataclasses.replace(TEXT, notes=("the header says 64 years",)), side=256)
+    added = noted.shape[0] - plain.shape[0]
+    assert added > 0
+    # What stood below the picture is pushed down by the note, and unchanged.
+    assert (noted[-100:] == plain[-100:]).all()
+    # Greys, if bluish ones: of green and red there is none.
+    assert (plain.max(axis=2).astype(int) - plain.min(axis=2)).max() < 30
+
+
+def test_the_bar_shows_score_points_and_band() -> None:
+    drawn = score_bar.svg(JUDGED)
+    assert drawn.count('class="point"') == 2
+    assert 'class="band" x="120.0"' in drawn and 'width="160.0"' in drawn
+    assert 'cx="389.2"' in drawn
+    assert "score 0.973; operating point balanced at 0.500; operating point high_sensitivity at 0.200" in drawn
+    without = dataclasses.replace(JUDGED, scale=None)
+    assert 'class="band"' not in score_bar.svg(without) and score_bar.svg(without).count('class="point"') == 1
 
 
 def test_png_is_lossless() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import json
 from io import BytesIO
@@ -17,9 +18,10 @@ from PIL import Image
 from pneumoscope.drawing.heatmap import overlay
 from pneumoscope.imaging.reader import read_image
 from pneumoscope.model.classifier import Model
+from pneumoscope.model.contract import CalibrationRecord, ConformalBand
 from pneumoscope.serving.http.problems import TITLES
 from support import phantom
-from support.web_kit import MakeClient, dicom_sample, form, json_of
+from support.web_kit import CONTRACT, MakeClient, StandIn, dicom_sample, form, json_of
 
 KEYS = [
     "path", "sha256", "status", "label", "probability", "threshold", "operating_point", "subtype",
@@ -131,7 +133,8 @@ def test_a_single_refusal_is_a_problem_document_with_the_record(client: FlaskCli
 
 def test_the_models_are_listed_with_their_cards(client: FlaskClient) -> None:
     (entry,) = json_of(client.get("/api/v1/models"))["models"]
-    assert entry["operating_points"]["balanced"] == {"threshold": 0.4, "sensitivity": 0.95, "specificity": 0.9}
+    point = {"threshold": 0.4, "sensitivity": 0.95, "specificity": 0.9, "ci95": None, "populations": []}
+    assert entry["operating_points"]["balanced"] == point
     assert entry["default_operating_point"] == "balanced"
     assert "Research use only" in entry["intended_use"]
     assert entry["card"] == "# Stand-in"
@@ -169,3 +172,29 @@ def test_every_kind_of_problem_has_its_heading_in_the_documentation() -> None:
     text = (Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
     for kind, (status, title) in TITLES.items():
         assert f"\n### {kind}\n\n{status}: {title}. " in text
+
+
+@pytest.mark.parametrize("given", ["0", "1", "7", "ten", "nan", "inf"])
+def test_what_is_no_prevalence_is_422(client: FlaskClient, ill_chest: bytes, given: str) -> None:
+    answer = client.post(f"/api/v1/predict?prevalence={given}", **form(("a.png", ill_chest)))
+    assert answer.status_code == 422
+    assert "prevalence" in answer.get_data(as_text=True)
+
+
+def test_a_model_that_does_not_say_what_it_refers_to_is_422(client: FlaskClient, ill_chest: bytes) -> None:
+    answer = client.post("/api/v1/predict?prevalence=0.1", **form(("a.png", ill_chest)))
+    assert answer.status_code == 422
+    assert "pneumoscope calibrate" in json_of(answer)["detail"]
+
+
+def test_a_prevalence_adds_what_the_score_means(model: StandIn, client: FlaskClient, ill_chest: bytes) -> None:
+    model.contract = dataclasses.replace(
+        CONTRACT, calibration=CalibrationRecord(0.5, "a test", 1, 1), conformal=ConformalBand(0.9, 0.3, 0.8)
+    )
+    (record,) = json_of(client.post("/api/v1/predict?prevalence=0.1", **form(("a.png", ill_chest))))["results"]
+    assert record["post_test"]["prevalence"] == 0.1
+    assert record["post_test"]["probability"] < record["probability"]
+    assert record["post_test"]["result"]["side"] == "above"
+    assert record["prediction_set"] == ["NORMAL", "PNEUMONIA"]
+    (plain,) = json_of(client.post("/api/v1/predict", **form(("a.png", ill_chest))))["results"]
+    assert "post_test" not in plain

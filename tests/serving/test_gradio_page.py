@@ -21,6 +21,7 @@ from PIL import Image
 from pneumoscope.cli.serve import ui
 from pneumoscope.drawing.heatmap import overlay
 from pneumoscope.imaging.reader import read_image
+from pneumoscope.model import wording
 from pneumoscope.model.classifier import Model
 from pneumoscope.serving.gradio_page import find_examples, judge_file
 from pneumoscope.serving.pictures import fit
@@ -47,14 +48,15 @@ def test_a_file_is_judged_or_refused_in_words(
     paths = {name: tmp_path / f"{name}.png" for name in ("ill", "text", "broken")}
     for path, content in zip(paths.values(), (ill_chest, page_of_text, b"x"), strict=True):
         path.write_bytes(content)
-    confidences, shown, words = judge_file(model, str(paths["ill"]), "balanced")
-    assert confidences is not None
+    bar, shown, words = judge_file(model, str(paths["ill"]), "balanced")
+    assert bar is not None
     assert shown is not None
-    assert sum(confidences.values()) == pytest.approx(1)
+    assert "score 0.746; operating point balanced at 0.400" in bar
     assert shown.draw(0.5).shape == (256, 256, 3)
-    assert words.startswith("**PNEUMONIA**")
-    confidences, shown, words = judge_file(model, str(paths["text"]), "balanced")
-    assert confidences is None
+    assert words.startswith("### above the operating point balanced")
+    assert "PNEUMONIA" not in words
+    bar, shown, words = judge_file(model, str(paths["text"]), "balanced")
+    assert bar is None
     assert shown is not None
     assert shown.draw(0.5).shape == (512, 512)
     assert "text.png: " in words
@@ -137,7 +139,7 @@ def test_the_page_judges_fades_refuses_and_stays_at_home(
     assert expected.heatmap is not None
     page.find_element("css selector", "input[type=file]").send_keys(str(chest))
     wait(page, shown_picture)
-    assert f"{expected.label} at the operating point {expected.operating_point}" in text(page)
+    assert wording.result(expected) in text(page)
     first = shown_picture(page)
     assert np.array_equal(fetch(first), overlay(pixels, expected.heatmap))
     save(page, "gradio")
@@ -165,7 +167,7 @@ def test_the_page_judges_fades_refuses_and_stays_at_home(
 def test_an_example_is_judged_when_it_is_chosen(page: Any) -> None:
     wait(page, lambda p: "example.png" in text(p))
     page.find_element("xpath", "//*[normalize-space(text())='example.png']").click()
-    wait(page, lambda p: "operating point balanced (threshold" in text(p) or "Not judged. example.png: " in text(p))
+    wait(page, lambda p: "the operating point balanced" in text(p) or "Not judged. example.png: " in text(p))
 
 
 def test_the_command_s_options_reach_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

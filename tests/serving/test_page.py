@@ -107,10 +107,10 @@ def shot(page: Any, name: str) -> None:
 def test_a_radiograph_is_judged_and_its_overlay_faded(page: Any, files: dict[str, Path]) -> None:
     (card,) = upload(page, files["ill.png"])
     assert text(card, ".name") == "ill.png"
-    assert text(card, ".verdict") == "Rated as pneumonia"
-    assert text(card, ".number") == "74.6 %"
+    assert text(card, ".verdict") == "above the operating point balanced"
+    assert text(card, ".number") == "0.746"
     assert text(card, ".threshold") == "balanced 0.400"
-    assert find(card, ".mark").value_of_css_property("left") != "0px"
+    assert find(card, ".mark.chosen").value_of_css_property("left") != "0px"
     assert "Research use only" in text(card, ".small-notice")
     assert "Bacterial\n52.3 %" in text(card, ".subtype")
     overlay, slider = find(card, ".overlay"), find(card, ".opacity input")
@@ -150,7 +150,7 @@ def test_several_at_once_with_dicom_and_refusals(page: Any, files: dict[str, Pat
     cards = upload(page, *files.values())
     assert [text(card, ".name") for card in cards] == list(files)
     states = [card.get_attribute("data-state") for card in cards]
-    assert states == ["PNEUMONIA", "NORMAL", "NORMAL", "refused", "error"]
+    assert states == ["above", "below", "below", "refused", "error"]
     assert find(cards[2], ".radiograph").is_displayed()
     refused = cards[3]
     assert text(refused, ".verdict") == "Not judged: refused"
@@ -192,7 +192,7 @@ def test_a_model_without_subtypes_leaves_no_empty_place(
     with serving() as url:
         browser.get(url)
         (card,) = upload(browser, files["ill.png"])
-        assert text(card, ".verdict") == "Rated as pneumonia"
+        assert text(card, ".verdict") == "above the operating point balanced"
         assert not find(card, ".subtype").is_displayed()
         assert find(card, ".subtype").size["height"] == 0
 
@@ -234,7 +234,7 @@ def test_drop_and_paste(page: Any) -> None:
     content = base64.b64encode(phantom.encode(phantom.chest_phantom(256))).decode()
     for kind in ("drop", "paste"):
         page.execute_script(script, kind, content)
-    done = ".card[data-state=NORMAL]"
+    done = ".card[data-state=below]"
     WebDriverWait(page, 20).until(lambda p: len(p.find_elements("css selector", done)) == 2)
     assert [text(card, ".name") for card in page.find_elements("css selector", ".card")] == ["drop.png", "paste.png"]
 
@@ -243,7 +243,7 @@ def test_the_camera_input_asks_for_the_back_camera(page: Any, files: dict[str, P
     camera = find(page, "#camera")
     assert camera.get_attribute("capture") == "environment"
     (card,) = upload(page, files["well.jpeg"], at="#camera")
-    assert card.get_attribute("data-state") == "NORMAL"
+    assert card.get_attribute("data-state") == "below"
 
 
 def test_everything_is_reached_by_keyboard_and_named(page: Any, files: dict[str, Path]) -> None:
@@ -260,9 +260,13 @@ def test_everything_is_reached_by_keyboard_and_named(page: Any, files: dict[str,
     assert "Remove ill.png" in seen
     assert any("Heatmap opacity" in entry for entry in seen), seen
     assert seen[-2:] == ["Save overlay", "Save JSON"]
-    assert find(page, ".scale").accessible_name == "Probability 74.6 %; operating point balanced at 40.0 %"
     assert (
-        page.execute_script("return document.querySelector('#announce').textContent") == "ill.png: Rated as pneumonia"
+        find(page, ".scale").accessible_name
+        == "score 0.746; operating point balanced at 0.400; operating point sensitive at 0.100"
+    )
+    assert (
+        page.execute_script("return document.querySelector('#announce').textContent")
+        == "ill.png: above the operating point balanced"
     )
     images = page.find_elements("css selector", ".card img")
     assert all(image.accessible_name for image in images)
@@ -317,7 +321,7 @@ def test_a_token_is_asked_for_and_used(browser: Any, files: dict[str, Path]) -> 
         assert "Bearer" in text(card, ".reasons")
         find(browser, "#token").send_keys(token)
         (card,) = upload(browser, files["well.jpeg"])
-        assert card.get_attribute("data-state") == "NORMAL"
+        assert card.get_attribute("data-state") == "below"
         assert token not in browser.page_source
         browser.get("about:blank")
         browser.get_log("browser")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,11 @@ import click
 
 from pneumoscope.cli.opening import FILE, built_in_files, read_model_package
 from pneumoscope.model.contract import RESEARCH_USE_ONLY
+from pneumoscope.model.wording import share
 
 if TYPE_CHECKING:
+    from pneumoscope.model.contract import CalibrationRecord, Contract, OperatingPoint
+    from pneumoscope.model.operating_point import PopulationRates
     from pneumoscope.model.packaging import ModelPackage
 
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
@@ -61,13 +65,37 @@ def show(file: Path | None, as_json: bool) -> None:
         for tensor in tensors:
             click.echo(f"  {tensor['name']:<18}{tensor['dtype']} {tensor['shape']}")
     click.echo("operating points")
+    for line in _points(contract):
+        click.echo(line)
+    click.echo(f"\n{package.card.strip()}\n\n{RESEARCH_USE_ONLY}")
+
+
+def _points(contract: Contract) -> Iterator[str]:
+    """Every operating point with its rates by population, and the band in which the model does not know."""
     for name, point in contract.operating_points.items():
         mark = "  (default)" if name == contract.default_operating_point else ""
-        click.echo(
-            f"  {name:<18}{contract.labels[1]} from {point.threshold:.4f} on: sensitivity {point.sensitivity:.3f}, "
-            f"specificity {point.specificity:.3f} on validation{mark}"
+        yield f"  {name:<18}{contract.labels[1]} from {point.threshold:.4f} on: {_rates(point)}{mark}"
+        for rates in point.populations:
+            yield f"    {rates.population} ({rates.pneumonias} and {rates.normals}): {_rates(rates)}"
+    if (band := contract.conformal) is not None:
+        promised = (
+            f"both labels stay open from {band.lower:.4f} to {band.upper:.4f}, for {share(band.coverage)} coverage"
         )
-    click.echo(f"\n{package.card.strip()}\n\n{RESEARCH_USE_ONLY}")
+        yield f"uncertain\n  {promised} of each class"
+        for entry in band.populations:
+            low, high = (share(end) for end in entry.ci95)
+            yield (
+                f"    {entry.population}, {entry.label} ({entry.n}): coverage "
+                f"{share(entry.coverage)} ({low} to {high}), uncertain {share(entry.uncertain)}"
+            )
+
+
+def _rates(point: OperatingPoint | PopulationRates) -> str:
+    parts = []
+    for name in ("sensitivity", "specificity"):
+        interval = "" if point.ci95 is None else " ({} to {})".format(*(share(end) for end in point.ci95[name]))
+        parts.append(f"{name} {share(getattr(point, name))}{interval}")
+    return ", ".join(parts)
 
 
 def _facts(package: ModelPackage) -> list[tuple[str, str]]:
@@ -83,8 +111,17 @@ def _facts(package: ModelPackage) -> list[tuple[str, str]]:
         ("trained", f"recipe {provenance.recipe}, seed {provenance.seed}, epoch {provenance.epoch}"),
         ("data manifest", provenance.manifest_sha256),
         ("versions", ", ".join(f"{name} {version}" for name, version in provenance.versions.items())),
+        *([] if contract.calibration is None else [("calibrated", _calibrated(contract.calibration))]),
         ("intended use", contract.intended_use),
     ]
+
+
+def _calibrated(record: CalibrationRecord) -> str:
+    weighting = f", {record.weighting}" if record.weighting else ""
+    return (
+        f"to a prevalence of {share(record.prevalence)} on {record.source} ({record.pneumonias} pneumonias, "
+        f"{record.normals} normals{weighting})"
+    )
 
 
 def _signature(graph: bytes) -> dict[str, list[dict[str, Any]]]:

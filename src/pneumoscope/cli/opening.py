@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -22,6 +22,31 @@ model_option = click.option(
 )
 operating_point_option = click.option(
     "--operating-point", metavar="NAME", help="Threshold to decide by; the model's default if not given."
+)
+
+
+class Prevalence(click.ParamType):
+    """A share of patients, strictly between 0 and 1."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it; say what is wrong with a percentage or a word."""
+        from pneumoscope.model.post_test import check_prevalence
+
+        try:
+            return check_prevalence(float(value))
+        except ValueError:
+            self.fail(f"{value!r} is not a number; write the share of patients with pneumonia, such as 0.1", param, ctx)
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
+prevalence_option = click.option(
+    "--prevalence",
+    type=Prevalence(),
+    metavar="P",
+    help="Share of your patients who have pneumonia (0 to 1): say what each score means there.",
 )
 
 

@@ -12,22 +12,25 @@ import click
 
 from pneumoscope.cli.inputs import find_inputs
 from pneumoscope.cli.main import FAILED
-from pneumoscope.cli.opening import model_option, open_model, operating_point_option
+from pneumoscope.cli.opening import model_option, open_model, operating_point_option, prevalence_option
 from pneumoscope.cli.streams import allow_any_name, standard_input
 from pneumoscope.errors import InputError
+from pneumoscope.model import wording
 from pneumoscope.model.contract import RESEARCH_USE_ONLY
 
 if TYPE_CHECKING:
     from pneumoscope.model.classifier import Model
     from pneumoscope.model.prediction import Prediction
 
-HEADER = "result     P(pneumonia)  file"
+_WIDTH = 34  # of the longest result of a built-in operating point, "uncertain (above high_specificity)"
+HEADER = f"{'result':<{_WIDTH}}  {'score':>8}  file"
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @model_option
 @operating_point_option
+@prevalence_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line and nothing else on standard output.")
 @click.option(
     "--heatmaps",
@@ -42,6 +45,7 @@ def predict(
     paths: tuple[str, ...],
     model_file: Path | None,
     operating_point: str | None,
+    prevalence: float | None,
     as_json: bool,
     heatmaps: Path | None,
     jobs: int,
@@ -60,7 +64,9 @@ def predict(
 
     inputs = find_inputs(paths, standard_input, warn, leave_out=heatmaps)
     model = open_model(model_file, operating_point)
-    predictions: Iterable[Prediction] = model.predict_many(inputs.paths, jobs=jobs, operating_point=operating_point)
+    predictions: Iterable[Prediction] = model.predict_many(
+        inputs.paths, jobs=jobs, operating_point=operating_point, prevalence=prevalence
+    )
     records = _with_pictures(_with_progress(predictions, inputs.total), model, heatmaps, warn)
     allow_any_name(as_json)
     counts = _write_json(records) if as_json else _write_table(records, model, operating_point)
@@ -111,24 +117,40 @@ def _write_table(
     counts: Counter[str] = Counter()
     click.echo(HEADER)
     for prediction, picture in records:
-        counts[prediction.label or prediction.status] += 1
+        counts[_kind(prediction)] += 1
         click.echo(as_row(prediction, picture))
     name, point = model.contract.operating_point(operating_point)
-    shares = ", ".join(f"{counts[key]} {key}" for key in (*model.contract.labels, "refused", "error"))
-    click.echo(f"\n{counts.total()} inputs: {shares}")
-    click.echo(
-        f"{model.info.name} {model.info.version}, {model.contract.labels[1]} from {point.threshold:.3f} on ({name})"
-    )
+    shown = ["above", "below", *(["uncertain"] if model.contract.conformal else []), "refused", "error"]
+    words = {"error": wording.words()["error"]}
+    click.echo(f"\n{counts.total()} inputs: {', '.join(f'{counts[key]} {words.get(key, key)}' for key in shown)}")
+    at = wording.say("operating_point_at", name=name, threshold=wording.score(point.threshold))
+    click.echo(f"{model.info.name} {model.info.version}, {at}. {wording.meaning_of_score(model.contract)}")
     return counts
 
 
+def _kind(prediction: Prediction) -> str:
+    """What a record counts as in the last line."""
+    if prediction.probability is None:
+        return prediction.status.value
+    if wording.is_uncertain(prediction):
+        return "uncertain"
+    return "above" if prediction.probability >= prediction.threshold else "below"
+
+
 def as_row(prediction: Prediction, picture: Path | None = None) -> str:
-    """One record as a line of the table."""
-    if prediction.probability is None or prediction.label is None:
+    """One record as a line of the table, after a line for each of its notes."""
+    result = wording.result(prediction, short=True)
+    if prediction.probability is None:
         reasons = "; ".join(reason.removeprefix(f"{prediction.path}: ") for reason in prediction.reasons)
-        return _printable(f"{prediction.status.value:<9}  {'-':>12}  {prediction.path}: {reasons}")
+        return _printable(f"{result:<{_WIDTH}}  {'-':>8}  {prediction.path}: {reasons}")
+    notes = [f"{wording.words()['notes_title']}: {note}" for note in prediction.notes]
     drawn = f"  ->  {picture}" if picture else ""
-    return _printable(f"{prediction.label:<9}  {prediction.probability:>12.3f}  {prediction.path}{drawn}")
+    score = wording.score(prediction.probability, prediction.threshold)
+    row = f"{result:<{_WIDTH}}  {score:>8}  {prediction.path}{drawn}"
+    meaning = (
+        [] if prediction.post_test is None else [f"    {line}" for line in wording.post_test(prediction.post_test)]
+    )
+    return "\n".join(_printable(line) for line in (*notes, row, *meaning))
 
 
 def _printable(text: str) -> str:

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pneumoscope.demo.cases import Case
+from pneumoscope.drawing import score_bar
 from pneumoscope.drawing.heatmap import PLASMA, overlay
 from pneumoscope.imaging.radiograph import Radiograph
+from pneumoscope.model import wording
 from pneumoscope.model.classifier import Model
 from pneumoscope.model.contract import RESEARCH_USE_ONLY
 from pneumoscope.model.prediction import Prediction, Status
@@ -29,7 +31,8 @@ _CARD: Final = Template("""\
 <article>
 <h3>$title</h3>
 <div class="pictures">$pictures</div>
-<p class="verdict $kind">$verdict</p>
+$notes
+<p class="verdict">$verdict</p>
 $details
 <p class="quiet">$facts</p>
 </article>""")
@@ -42,16 +45,17 @@ def render(cases: Sequence[Case], model: Model) -> str:
         cases: judged by ``model``, those of one group together.
         model: what judged.
     """
-    name, point = model.contract.operating_point()
     page = Template((resources.files("pneumoscope.demo") / "page.html").read_text("utf-8"))
     return page.substitute(
         colours=", ".join(f"rgb({red} {green} {blue})" for red, green, blue in PLASMA),
         research_use_only=RESEARCH_USE_ONLY,
         intended_use=escape(model.contract.intended_use.removeprefix(RESEARCH_USE_ONLY).strip()),
         model=escape(f"Model {model.info.name} {model.info.version}"),
-        positive=escape(model.contract.labels[1]),
-        threshold=f"{point.threshold:.3f}",
-        operating_point=escape(name),
+        meaning=escape(wording.meaning_of_score(model.contract)),
+        heatmap=escape(wording.heatmap_notice()),
+        bar_style=score_bar.STYLE,
+        light=score_bar.palette("light"),
+        dark=score_bar.palette("dark"),
         summary="\n".join(_summary(group, members) for group, members in _grouped(cases)),
         groups="\n".join(_section(group, members) for group, members in _grouped(cases)),
         sha256=model.info.sha256,
@@ -79,31 +83,25 @@ def _card(case: Case) -> str:
     facts = [str(case.source.expected)]
     if case.image is not None:
         facts.append(f"{case.image.format.value}, {case.image.width} x {case.image.height} pixels")
-        facts += case.image.notes
     if prediction.typicality is not None:
         facts.append(f"typicality {prediction.typicality:.2f}")
     return _CARD.substitute(
         title=escape(case.source.title),
         pictures="".join(_pictures(case.image, prediction)),
-        kind=prediction.label or prediction.status.value,
-        verdict=escape(_verdict(prediction)),
-        details=_meter(prediction) if prediction.probability is not None else _reasons(prediction),
+        notes=_notes(prediction),
+        verdict=escape(wording.result(prediction)),
+        details=_score(prediction) if prediction.probability is not None else _reasons(prediction),
         facts=escape("; ".join(facts)),
     )
 
 
-def _verdict(prediction: Prediction) -> str:
-    if prediction.probability is None:
-        return "Refused" if prediction.status is Status.REFUSED else "Could not be read"
-    return f"{prediction.label}, P(pneumonia) = {prediction.probability:.3f}"
+def _notes(prediction: Prediction) -> str:
+    title = wording.words()["notes_title"]
+    return "".join(f'<p class="note"><b>{escape(title)}:</b> {escape(note)}</p>' for note in prediction.notes)
 
 
-def _meter(prediction: Prediction) -> str:
-    assert prediction.probability is not None
-    kind, share, threshold = prediction.label, prediction.probability, prediction.threshold
-    label = f"Probability {share:.3f}, threshold {threshold:.3f}"
-    bars = f'<i style="width:{share:.2%}"></i><b style="left:{threshold:.2%}"></b>'
-    return f'<div class="meter {kind}" role="img" aria-label="{label}">{bars}</div>'
+def _score(prediction: Prediction) -> str:
+    return f"<p>{escape(wording.score_line(prediction))}</p>\n{score_bar.svg(prediction)}"
 
 
 def _reasons(prediction: Prediction) -> str:

@@ -52,7 +52,7 @@ def _panels(case: Case, image: Radiograph, side: int) -> _Panels:
     if case.prediction.heatmap is None:
         return [verdict]
     facts = f"{image.format.value}, {image.width} x {image.height} pixels; {case.source.expected}"
-    text = PanelText(title=case.source.title, label="INPUT", reasons=(facts,))
+    text = PanelText(title=case.source.title, label="Input", reasons=(facts,))
     return [labelled_overlay(image.pixels, None, text, side=side), verdict]
 
 

@@ -15,7 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from pneumoscope.drawing import score_bar
+from pneumoscope.model import wording
 from pneumoscope.model.contract import RESEARCH_USE_ONLY
+from pneumoscope.model.prediction import Prediction
 
 OPACITY: Final = 0.65
 """Opacity of the hottest spot; it falls in proportion to the heat, so cold regions stay a plain radiograph."""
@@ -48,19 +51,17 @@ class PanelText:
 
     Attributes:
         title: what the picture is, such as its file name.
-        label: the decision, such as ``PNEUMONIA``, or ``REFUSED``.
-        probability: calibrated P(pneumonia), 0 to 1; None if there is none.
-        threshold: the operating point's threshold, 0 to 1; None if there is none.
-        operating_point: name of the operating point; None if there is none.
+        label: the result, such as "above the operating point balanced".
         reasons: why the input was refused, or what else to know.
+        notes: what is to be read before the result.
+        judged: the record whose score is drawn on a bar; ``None`` for no bar.
     """
 
     title: str
     label: str
-    probability: float | None = None
-    threshold: float | None = None
-    operating_point: str | None = None
     reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    judged: Prediction | None = None
 
 
 def colourise(heat: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -131,6 +132,9 @@ def encode_png(rgb: NDArray[np.uint8]) -> bytes:
 
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _Line = tuple[str, _Font, tuple[int, int, int]]
+_BAR: Final = "\0bar"
+"""Stands among the lines where the score's bar is drawn."""
+
 
 _BACKGROUND, _FOREGROUND, _QUIET = (16, 18, 22), (240, 242, 245), (175, 180, 188)
 
@@ -152,7 +156,7 @@ class _Panel:
     ) -> Image.Image:
         lines = self._lines(text)
         title_height = self._height(self.body) + self.margin
-        text_height = sum(self._height(font) for _, font, _ in lines)
+        text_height = sum(score_bar.height_of(font) if line == _BAR else self._height(font) for line, font, _ in lines)
         height = title_height + self.side + 3 * self.margin + text_height
         panel = Image.new("RGB", (self.width, height), _BACKGROUND)
         draw = ImageDraw.Draw(panel)
@@ -168,6 +172,10 @@ class _Panel:
             self._draw_bar(panel, draw, top, bar_title)
         y = top + self.side + self.margin
         for line, font, colour in lines:
+            if line == _BAR and text.judged is not None:
+                score_bar.draw(draw, text.judged, (2 * self.margin, y, self.width - 4 * self.margin), font)
+                y += score_bar.height_of(font)
+                continue
             draw.text((self.margin, y), line, colour, font)
             y += self._height(font)
         return panel
@@ -197,28 +205,30 @@ class _Panel:
             draw.text((x, y), f"{value:.2g}", _FOREGROUND, self.body, anchor=anchor)
 
     def _lines(self, text: PanelText) -> list[_Line]:
-        verdict = text.label
-        if text.probability is not None:
-            verdict += f"   P(pneumonia) = {text.probability:.3f}"
-        lines: list[_Line] = [(verdict, self.head, _FOREGROUND)]
-        if text.threshold is not None:
-            point = f" (operating point {text.operating_point!r})" if text.operating_point else ""
-            lines.append((f"Threshold {text.threshold:.3f}{point}", self.body, _FOREGROUND))
-        lines += [(line, self.body, _FOREGROUND) for reason in text.reasons for line in self._wrap(reason)]
-        lines.append((RESEARCH_USE_ONLY, self.body, _QUIET))
+        lines: list[_Line] = []
+        for note in text.notes:
+            note = f"{wording.words()['notes_title']}: {note}"
+            lines += [(line, self.body, _FOREGROUND) for line in self._wrap(note, self.body)]
+        lines += [(line, self.head, _FOREGROUND) for line in self._wrap(text.label, self.head)]
+        if text.judged is not None:
+            line = wording.score_line(text.judged)
+            lines += [(part, self.body, _FOREGROUND) for part in self._wrap(line, self.body)]
+            lines.append((_BAR, self.body, _FOREGROUND))
+        lines += [(line, self.body, _FOREGROUND) for reason in text.reasons for line in self._wrap(reason, self.body)]
+        lines += [(line, self.body, _QUIET) for line in self._wrap(RESEARCH_USE_ONLY, self.body)]
         return lines
 
-    def _wrap(self, text: str) -> list[str]:
+    def _wrap(self, text: str, font: _Font) -> list[str]:
         """Break text into lines that fit the panel; a word longer than a line is broken too."""
         room = self.width - 2 * self.margin
         lines, line = [], ""
         for word in text.split():
             wider = f"{line} {word}".strip()
-            if line and self.body.getlength(wider) > room:
+            if line and font.getlength(wider) > room:
                 lines.append(line)
                 wider = word
-            while len(wider) > 1 and self.body.getlength(wider) > room:
-                fits = next(n for n in range(len(wider) - 1, 0, -1) if n == 1 or self.body.getlength(wider[:n]) <= room)
+            while len(wider) > 1 and font.getlength(wider) > room:
+                fits = next(n for n in range(len(wider) - 1, 0, -1) if n == 1 or font.getlength(wider[:n]) <= room)
                 lines.append(wider[:fits])
                 wider = wider[fits:]
             line = wider

@@ -13,6 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from pneumoscope.drawing.heatmap import PanelText, labelled_overlay
 from pneumoscope.imaging.radiograph import Radiograph
+from pneumoscope.model import wording
 from pneumoscope.model.contract import RESEARCH_USE_ONLY
 from pneumoscope.model.prediction import Prediction
 
@@ -47,13 +48,16 @@ def panel(
     """
     text = PanelText(
         title=title or prediction.path,
-        label=prediction.label or prediction.status.upper(),
-        probability=prediction.probability,
-        threshold=prediction.threshold if prediction.label else None,
-        operating_point=prediction.operating_point if prediction.label else None,
-        reasons=prediction.reasons,
+        label=wording.result(prediction),
+        reasons=(*prediction.reasons, *_meaning(prediction), *(() if heatmap is None else (wording.heatmap_notice(),))),
+        notes=prediction.notes,
+        judged=None if prediction.probability is None else prediction,
     )
     return labelled_overlay(image.pixels, heatmap, text, side=side, bar_title=method)
+
+
+def _meaning(prediction: Prediction) -> tuple[str, ...]:
+    return () if prediction.post_test is None else wording.post_test(prediction.post_test)
 
 
 def side_by_side(

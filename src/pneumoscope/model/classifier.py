@@ -18,7 +18,8 @@ from pneumoscope.imaging.resize import shrink
 from pneumoscope.imaging.source import UNNAMED, Source, name_of, read_radiograph
 from pneumoscope.model.contract import Contract
 from pneumoscope.model.packaging import ModelPackage, read_package, unpack
-from pneumoscope.model.prediction import ModelInfo, Prediction, Status
+from pneumoscope.model.post_test import check_prevalence, post_test
+from pneumoscope.model.prediction import ModelInfo, Prediction, Scale, Status
 from pneumoscope.model.runtime import LiteRTRuntime, Outputs
 
 BUILT_IN = "builtin.tflite"
@@ -94,13 +95,17 @@ class Model:
         return runtime
 
     @overload
-    def predict(self, source: Source, *, operating_point: str | None = None) -> Prediction: ...
+    def predict(
+        self, source: Source, *, operating_point: str | None = None, prevalence: float | None = None
+    ) -> Prediction: ...
 
     @overload
-    def predict(self, source: list[Source], *, operating_point: str | None = None) -> list[Prediction]: ...
+    def predict(
+        self, source: list[Source], *, operating_point: str | None = None, prevalence: float | None = None
+    ) -> list[Prediction]: ...
 
     def predict(
-        self, source: Source | list[Source], *, operating_point: str | None = None
+        self, source: Source | list[Source], *, operating_point: str | None = None, prevalence: float | None = None
     ) -> Prediction | list[Prediction]:
         """The predictions of :meth:`examine` alone: one for a source, a list for a list of them, in order.
 
@@ -109,14 +114,19 @@ class Model:
             ContractError: the model has no operating point of that name.
         """
         if isinstance(source, list):
-            return list(self.predict_many(source, operating_point=operating_point))
-        return self.examine(source, operating_point=operating_point).prediction
+            return list(self.predict_many(source, operating_point=operating_point, prevalence=prevalence))
+        return self.examine(source, operating_point=operating_point, prevalence=prevalence).prediction
 
     def predict_many(
-        self, sources: Iterable[Source], *, jobs: int = 1, operating_point: str | None = None
+        self,
+        sources: Iterable[Source],
+        *,
+        jobs: int = 1,
+        operating_point: str | None = None,
+        prevalence: float | None = None,
     ) -> Iterator[Prediction]:
         """The predictions of :meth:`examine_many` alone, lazily and in order."""
-        examined = self.examine_many(sources, jobs=jobs, operating_point=operating_point)
+        examined = self.examine_many(sources, jobs=jobs, operating_point=operating_point, prevalence=prevalence)
         return (each.prediction for each in examined)
 
     def examine(
@@ -124,6 +134,7 @@ class Model:
         source: Source,
         *,
         operating_point: str | None = None,
+        prevalence: float | None = None,
         target: int | None = None,
         name: str | None = None,
     ) -> Examination:
@@ -133,6 +144,8 @@ class Model:
             source: a path, bytes, binary file object, ``uint8`` array or Pillow image; see
                 :func:`~pneumoscope.imaging.source.read_radiograph`.
             operating_point: name of a threshold of this model; its default for ``None``.
+            prevalence: share of the patients who have pneumonia, strictly between 0 and 1; the record then says what
+                its score means there (``post_test``). ``None`` asks for nothing.
             target: least side in pixels that the pixels will be shrunk to, where they are to be drawn larger than
                 the model's input; the model's input for ``None``. Large JPEGs may be decoded at a reduced scale.
             name: what the record calls the input; its path or "input" by default.
@@ -141,16 +154,28 @@ class Model:
             The radiograph and its record. Bad input gives a record that says why, and no radiograph.
 
         Raises:
-            UsageError: ``source`` is none of these kinds.
-            ContractError: the model has no operating point of that name.
+            UsageError: ``source`` is none of these kinds, or the prevalence is none.
+            ContractError: the model has no operating point of that name, or does not say what its scores refer to.
         """
-        self.contract.operating_point(operating_point)
+        self.check(operating_point, prevalence)
         name = name or name_of(source)
         try:
             radiograph = read_radiograph(source, target=max(target or 0, self.contract.input_width), name=name)
         except (InputError, MissingExtraError) as error:
             return Examination(None, self._unread(name, error, operating_point))
-        return Examination(radiograph, self.predict_image(radiograph, path=name, operating_point=operating_point))
+        prediction = self.predict_image(radiograph, path=name, operating_point=operating_point, prevalence=prevalence)
+        return Examination(radiograph, prediction)
+
+    def check(self, operating_point: str | None, prevalence: float | None) -> None:
+        """Refuse what this model cannot be asked, before anything is read.
+
+        Raises:
+            UsageError: the prevalence is not strictly between 0 and 1.
+            ContractError: the model has no operating point of that name, or does not say what its scores refer to.
+        """
+        _, point = self.contract.operating_point(operating_point)
+        if prevalence is not None:
+            post_test(self.contract, point.threshold, point, check_prevalence(prevalence))
 
     def examine_many(
         self,
@@ -158,6 +183,7 @@ class Model:
         *,
         jobs: int = 1,
         operating_point: str | None = None,
+        prevalence: float | None = None,
         target: int | None = None,
     ) -> Iterator[Examination]:
         """Examine many radiographs, lazily and in order.
@@ -166,19 +192,20 @@ class Model:
             sources: as :meth:`examine` takes them.
             jobs: threads that read and judge; a few inputs a thread are in flight at a time.
             operating_point: name of a threshold of this model; its default for ``None``.
+            prevalence: see :meth:`examine`.
             target: see :meth:`examine`.
 
         Raises:
-            UsageError: a source is of no known kind.
-            ContractError: the model has no operating point of that name.
+            UsageError: a source is of no known kind, or the prevalence is none.
+            ContractError: the model has no operating point of that name, or does not say what its scores refer to.
             ValueError: ``jobs`` is below 1.
         """
-        self.contract.operating_point(operating_point)
+        self.check(operating_point, prevalence)
         if jobs < 1:
             raise ValueError(f"jobs: {jobs}, at least 1 needed")
 
         def one(source: Source) -> Examination:
-            return self.examine(source, operating_point=operating_point, target=target)
+            return self.examine(source, operating_point=operating_point, prevalence=prevalence, target=target)
 
         return map(one, sources) if jobs == 1 else _in_threads(one, sources, jobs)
 
@@ -196,7 +223,12 @@ class Model:
         )
 
     def predict_image(
-        self, image: Radiograph, *, path: str = UNNAMED, operating_point: str | None = None
+        self,
+        image: Radiograph,
+        *,
+        path: str = UNNAMED,
+        operating_point: str | None = None,
+        prevalence: float | None = None,
     ) -> Prediction:
         """Judge an image that was read already.
 
@@ -204,6 +236,7 @@ class Model:
             image: from ``pneumoscope.imaging.source.read_radiograph``.
             path: what the record calls it.
             operating_point: name of a threshold of this model; its default for ``None``.
+            prevalence: see :meth:`examine`.
         """
         name, point = self.contract.operating_point(operating_point)
         reasons = assess(image)
@@ -231,6 +264,8 @@ class Model:
         subtype = None
         if outputs.subtype is not None:
             subtype = {key: float(value) for key, value in zip(self.contract.subtypes, outputs.subtype, strict=True)}
+        label = self.contract.labels[int(outputs.probability >= point.threshold)]
+        band = self.contract.conformal
         return Prediction(
             path=path,
             sha256=image.sha256,
@@ -238,12 +273,22 @@ class Model:
             threshold=point.threshold,
             operating_point=name,
             model=self.info,
-            label=self.contract.labels[int(outputs.probability >= point.threshold)],
+            label=label,
             probability=outputs.probability,
             subtype=subtype,
             typicality=outputs.typicality,
             heatmap=outputs.heatmap,
             notes=image.notes,
+            prediction_set=None if band is None else band.labels(outputs.probability, self.contract.labels, label),
+            post_test=(
+                None
+                if prevalence is None
+                else post_test(self.contract, outputs.probability, point, check_prevalence(prevalence))
+            ),
+            scale=Scale(
+                {key: each.threshold for key, each in self.contract.operating_points.items()},
+                None if band is None else (band.lower, band.upper),
+            ),
         )
 
 

@@ -4,15 +4,41 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from pneumoscope.errors import ContractError
+from pneumoscope.model.operating_point import (
+    BALANCED,
+    CalibrationRecord,
+    ConformalBand,
+    OperatingPoint,
+    PopulationCoverage,
+    PopulationRates,
+    as_interval,
+)
 
-CONTRACT_VERSION = 1
+__all__ = [
+    "CONTRACT_VERSION",
+    "RESEARCH_USE_ONLY",
+    "CalibrationRecord",
+    "ConformalBand",
+    "Contract",
+    "OperatingPoint",
+    "Population",
+    "Provenance",
+    "Quantization",
+    "ResizeFilter",
+]
+
+VALIDATION_SCALE = 1
+"""Format in which probabilities refer to the prevalence of the validation, and any threshold may be the default."""
+
+CONTRACT_VERSION = 2
+"""Newest format: probabilities refer to a prevalence of 50 %, and the default operating point is 0.5 on that scale."""
+
 RESEARCH_USE_ONLY = "Research use only. Not a medical device."
 
 
@@ -33,27 +59,6 @@ class Quantization(StrEnum):
     """Weights as int8, activations quantised while running."""
     INT8 = "int8"
     """The network's weights and activations as int8; standardisation, calibration, heatmap, typicality in float32."""
-
-
-@dataclass(frozen=True)
-class OperatingPoint:
-    """A threshold on P(pneumonia) and what it reached on the data it was chosen on.
-
-    Attributes:
-        threshold: PNEUMONIA from this probability on, 0 to 1.
-        sensitivity: share of pneumonias found on validation, 0 to 1.
-        specificity: share of normals left alone on validation, 0 to 1.
-    """
-
-    threshold: float
-    sensitivity: float
-    specificity: float
-
-    def __post_init__(self) -> None:
-        """Refuse what is not a share."""
-        for name, value in dataclasses.asdict(self).items():
-            if not (isinstance(value, (int, float)) and math.isfinite(value) and 0 <= value <= 1):
-                raise ContractError(f"operating point: {name} is {value!r}, must be 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -133,8 +138,10 @@ class Contract:
         parameters: number of the network's weights.
         provenance: where the weights come from.
         intended_use: in words.
-        contract_version: of this format.
         population: whom the training data show; ``None`` in a file that does not say.
+        conformal: scores at which the model does not know; ``None`` where it makes no such promise.
+        calibration: what the probability refers to; ``None`` in version 1.
+        contract_version: of this format; 2 for a calibrated model, see :data:`CONTRACT_VERSION`.
     """
 
     name: str
@@ -152,8 +159,10 @@ class Contract:
     labels: tuple[str, ...] = ("NORMAL", "PNEUMONIA")
     subtypes: tuple[str, ...] = ()
     intended_use: str = f"{RESEARCH_USE_ONLY} Frontal chest radiographs of children of one to five years."
-    contract_version: int = CONTRACT_VERSION
     population: Population | None = None
+    conformal: ConformalBand | None = None
+    calibration: CalibrationRecord | None = None
+    contract_version: int = VALIDATION_SCALE
 
     def __post_init__(self) -> None:
         """Refuse what no client could honour."""
@@ -165,6 +174,25 @@ class Contract:
             raise ContractError("two labels and either no subtypes or three are needed")
         if not (1 <= self.input_height <= 4096 and 1 <= self.input_width <= 4096):
             raise ContractError(f"input size {self.input_width} x {self.input_height} is not between 1 and 4096 pixels")
+        if self.contract_version > VALIDATION_SCALE:
+            self._check_calibrated()
+
+    def _check_calibrated(self) -> None:
+        threshold = self.operating_points[self.default_operating_point].threshold
+        if threshold != BALANCED:
+            raise ContractError(
+                f"default operating point '{self.default_operating_point}' is at {threshold!r}; from contract version "
+                f"2 on it must be at {BALANCED}, so that a label never stands beside a number on the other side of it"
+            )
+        if self.calibration is None or self.calibration.prevalence != BALANCED:
+            raise ContractError("from contract version 2 on, probabilities must be calibrated at a prevalence of 0.5")
+        if self.conformal is not None and not self.conformal.lower <= BALANCED <= self.conformal.upper:
+            raise ContractError(f"the band in which the model does not know must hold the default threshold {BALANCED}")
+
+    @property
+    def prevalence(self) -> float | None:
+        """Share of pneumonia that probabilities refer to; ``None`` where the model does not say (version 1)."""
+        return None if self.calibration is None else self.calibration.prevalence
 
     def operating_point(self, name: str | None = None) -> tuple[str, OperatingPoint]:
         """An operating point by name; the default one for ``None``.
@@ -181,8 +209,14 @@ class Contract:
         return chosen, self.operating_points[chosen]
 
     def to_json(self) -> str:
-        """Indented JSON with sorted keys: the same contract gives the same text."""
-        return json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True) + "\n"
+        """Indented JSON with sorted keys: the same contract gives the same text.
+
+        What later formats added is left out where it is absent, so that a file of version 1 is what it always was.
+        """
+        values = _without_absent(dataclasses.asdict(self), _ADDED)
+        points = values["operating_points"].items()
+        values["operating_points"] = {name: _without_absent(point, _ADDED) for name, point in points}
+        return json.dumps(values, indent=2, sort_keys=True) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Contract:
@@ -212,7 +246,9 @@ class Contract:
                 cls,
                 {
                     **values,
-                    "operating_points": {name: _strict(OperatingPoint, point) for name, point in points.items()},
+                    "operating_points": {name: _operating_point(point) for name, point in points.items()},
+                    "conformal": _conformal(values.get("conformal")),
+                    "calibration": _optional(CalibrationRecord, values.get("calibration")),
                     "provenance": _strict(Provenance, values.get("provenance")),
                     "quantization": Quantization(str(values.get("quantization"))),
                     "resize_filter": ResizeFilter(str(values.get("resize_filter"))),
@@ -234,3 +270,51 @@ def _strict(kind: Any, values: Any) -> Any:
     if unknown := sorted(set(values) - known):
         raise ContractError(f"contract.json: unknown keys {', '.join(unknown)} in {kind.__name__}")
     return kind(**values)
+
+
+_ADDED = ("ci95", "populations", "conformal", "calibration", "population")
+"""Keys that came after the first files of version 1."""
+
+
+def _without_absent(values: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key not in keys or value not in (None, (), [])}
+
+
+def _optional(kind: Any, values: Any) -> Any:
+    return None if values is None else _strict(kind, values)
+
+
+def _operating_point(values: Any) -> OperatingPoint:
+    point: OperatingPoint = _strict(OperatingPoint, values)
+    populations = tuple(
+        _with_intervals(_strict(PopulationRates, entry)) for entry in _entries(values, "populations", "operating point")
+    )
+    measured: OperatingPoint = dataclasses.replace(_with_intervals(point), populations=populations)
+    return measured
+
+
+def _with_intervals(rates: Any) -> Any:
+    """JSON gives lists where intervals are pairs."""
+    if rates.ci95 is None:
+        return rates
+    return dataclasses.replace(rates, ci95={name: as_interval(pair, name) for name, pair in rates.ci95.items()})
+
+
+def _conformal(values: Any) -> ConformalBand | None:
+    if values is None:
+        return None
+    band: ConformalBand = _strict(ConformalBand, values)
+    populations = tuple(_strict(PopulationCoverage, entry) for entry in _entries(values, "populations", "conformal"))
+    return dataclasses.replace(
+        band,
+        populations=tuple(
+            dataclasses.replace(entry, ci95=as_interval(entry.ci95, entry.population)) for entry in populations
+        ),
+    )
+
+
+def _entries(values: dict[str, Any], key: str, where: str) -> list[Any]:
+    entries = values.get(key, [])
+    if not isinstance(entries, list):
+        raise ContractError(f"contract.json: {key} of {where} is not a list")
+    return entries

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumoscope.labels import Status as Status
+from pneumoscope.model.post_test import PostTest
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,19 @@ class ModelInfo:
     name: str
     version: str
     sha256: str
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What a score is shown beside.
+
+    Attributes:
+        points: the threshold of every operating point of the model, by name.
+        band: from where to where both labels stay open; ``None`` where the model makes no such promise.
+    """
+
+    points: Mapping[str, float]
+    band: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +72,8 @@ class Prediction:
         sha256: of the file's bytes, or ``None`` where they could not be read.
         status: ``ok``, ``refused`` or ``error``.
         label: ``NORMAL`` or ``PNEUMONIA``; ``None`` unless the status is ``ok``.
-        probability: calibrated P(pneumonia), 0 to 1; ``None`` unless the status is ``ok``.
+        probability: calibrated P(pneumonia) where half of the patients have it (models of contract version 1: where
+            as many have it as in their validation), 0 to 1; ``None`` unless the status is ``ok``.
         threshold: PNEUMONIA from this probability on.
         operating_point: name of that threshold.
         subtype: P(NORMAL), P(BACTERIAL), P(VIRAL) where the model tells them apart.
@@ -67,8 +82,10 @@ class Prediction:
         model: which model judged.
         notes: what the reader of a judged record must know, one sentence each.
         prediction_set: the labels that the promised coverage leaves open; both mean that the model does not know.
-            ``None`` where the model makes no such promise.
+            ``None`` where the model makes no such promise. It always holds ``label``.
         lungs: where the lungs are; ``None`` where the model does not look for them or found none.
+        post_test: what the score means at the prevalence that was asked for; ``None`` where none was.
+        scale: what the score is shown beside, no part of the record; ``None`` in a record made elsewhere.
         heatmap: Grad-CAM of the pneumonia logit, ``float32 [h, w]``, 0 to 1; ``None`` unless ``ok``.
     """
 
@@ -86,20 +103,22 @@ class Prediction:
     notes: tuple[str, ...] = ()
     prediction_set: tuple[str, ...] | None = None
     lungs: LungBox | None = None
+    post_test: PostTest | None = None
+    scale: Scale | None = field(default=None, repr=False)
     heatmap: NDArray[np.float32] | None = field(default=None, repr=False)
 
     def as_dict(self, heatmap: str | None = None) -> dict[str, Any]:
-        """The record as plain values, ready for JSON.
+        """The record as plain values, ready for JSON. The member ``post_test`` is there only if it was asked for.
 
         Args:
             heatmap: where the picture of the heatmap is: a path or a data URI.
         """
-        return {
+        record = {
             "path": self.path,
             "sha256": self.sha256,
             "status": self.status.value,
             "label": self.label,
-            "probability": _rounded(self.probability),
+            "probability": self._shown_probability(),
             "threshold": _rounded(self.threshold),
             "operating_point": self.operating_point,
             "subtype": None if self.subtype is None else {k: _rounded(v) for k, v in self.subtype.items()},
@@ -111,6 +130,15 @@ class Prediction:
             "lungs": None if self.lungs is None else self.lungs.as_dict(),
             "model": {"name": self.model.name, "version": self.model.version, "sha256": self.model.sha256},
         }
+        return record if self.post_test is None else record | {"post_test": self.post_test.as_dict()}
+
+    def _shown_probability(self) -> float | None:
+        """Six decimals, unless they would put the number on the other side of the threshold than the label."""
+        if self.probability is None:
+            return None
+        shown = round(self.probability, 6)
+        same = (shown >= round(self.threshold, 6)) == (self.probability >= self.threshold)
+        return shown if same else self.probability
 
     def to_json(self, heatmap: str | None = None) -> str:
         """The record as one line of JSON."""

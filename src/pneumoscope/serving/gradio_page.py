@@ -12,9 +12,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pneumoscope.drawing import score_bar
 from pneumoscope.drawing.heatmap import OPACITY, overlay
-from pneumoscope.errors import InputError, MissingExtraError
+from pneumoscope.errors import ContractError, InputError, MissingExtraError, UsageError
 from pneumoscope.imaging.reader import read_image
+from pneumoscope.model import wording
 from pneumoscope.model.classifier import Model
 from pneumoscope.model.contract import RESEARCH_USE_ONLY
 from pneumoscope.model.prediction import Prediction
@@ -46,17 +48,18 @@ class Shown:
 
 
 def judge_file(
-    model: Model, file: str | None, operating_point: str
-) -> tuple[dict[str, float] | None, Shown | None, str]:
+    model: Model, file: str | None, operating_point: str, prevalence: float | None = None
+) -> tuple[str | None, Shown | None, str]:
     """Judge one uploaded file.
 
     Args:
         model: that judges.
         file: path of the upload; ``None`` where there is none.
         operating_point: name of a threshold.
+        prevalence: share of the patients who have pneumonia; ``None`` or 0 for no statement about it.
 
     Returns:
-        Confidences by label, ``None`` if not judged; what to draw, ``None`` if not read; words (Markdown).
+        The score on its bar (HTML), ``None`` if not judged; what to draw, ``None`` if not read; words (Markdown).
     """
     if not file:
         return None, None, ""
@@ -65,22 +68,34 @@ def judge_file(
         image = read_image(Path(file), target=model.contract.input_width, name=name)
     except (InputError, MissingExtraError) as error:
         return None, None, f"**Not judged.** {error}"
-    result = model.predict_image(image, path=name, operating_point=operating_point)
+    try:
+        result = model.predict_image(image, path=name, operating_point=operating_point, prevalence=prevalence or None)
+    except (UsageError, ContractError) as error:
+        return None, None, f"**Not judged.** {error}"
     shown = Shown(fit(image.pixels), result.heatmap)
     if result.probability is None:
-        return None, shown, "**Not judged.** " + "; ".join(result.reasons)
-    normal, pneumonia = model.contract.labels
-    return {normal: 1 - result.probability, pneumonia: result.probability}, shown, _describe(result)
+        return None, shown, f"**{wording.result(result)}.** " + "; ".join(result.reasons)
+    return _bar(result), shown, _describe(result, model)
 
 
-def _describe(result: Prediction) -> str:
-    words = (
-        f"**{result.label}** at the operating point *{result.operating_point}* "
-        f"(threshold {result.threshold:.3f}); typicality {result.typicality:.2f}."
-    )
+def _bar(result: Prediction) -> str:
+    dark = f"@media (prefers-color-scheme: dark) {{ .score-bar {{ {score_bar.palette('dark')} }} }}"
+    style = f"<style>.score-bar {{ {score_bar.palette('light')} }} {dark} {score_bar.STYLE}</style>"
+    return f"{style}<p>{wording.score_line(result)}</p>{score_bar.svg(result)}"
+
+
+def _describe(result: Prediction, model: Model) -> str:
+    """Notes first, then the result, then what it means."""
+    parts = [f"**{wording.words()['notes_title']}:** {note}" for note in result.notes]
+    parts.append(f"### {wording.result(result)}")
+    parts.append(wording.meaning_of_score(model.contract))
+    if result.post_test is not None:
+        parts.append("; ".join(wording.post_test(result.post_test)))
+    more = [f"Typicality {result.typicality:.2f}."]
     if result.subtype:
-        words += " Subtype: " + ", ".join(f"{key.lower()} {value:.0%}" for key, value in result.subtype.items()) + "."
-    return words
+        told = ", ".join(f"{key.lower()} {wording.share(value)}" for key, value in result.subtype.items())
+        more.append(f"Subtype: {told}.")
+    return "\n\n".join([*parts, " ".join(more), wording.heatmap_notice()])
 
 
 def build(model: Model, examples: list[Path] | None = None) -> Any:
@@ -90,9 +105,9 @@ def build(model: Model, examples: list[Path] | None = None) -> Any:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import gradio
 
-    def judge(path: str | None, point: str, opacity: float) -> Any:
-        confidences, shown, words = judge_file(model, path, point)
-        return confidences, draw(shown, opacity), words, shown
+    def judge(path: str | None, point: str, opacity: float, prevalence: float | None = None) -> Any:
+        bar, shown, words = judge_file(model, path, point, prevalence)
+        return bar, draw(shown, opacity), words, shown
 
     def draw(shown: Shown | None, opacity: float) -> Any:
         return None if shown is None else shown.draw(opacity)
@@ -110,18 +125,25 @@ def build(model: Model, examples: list[Path] | None = None) -> Any:
                     sorted(contract.operating_points), value=contract.default_operating_point, label="Operating point"
                 )
                 opacity = gradio.Slider(0, 1, value=OPACITY, step=0.05, label="Heatmap opacity")
+                # A model that does not say what its scores refer to cannot turn them into another prevalence.
+                prevalence = gradio.Number(
+                    label="Share of your patients who have pneumonia, 0 to 1 (optional)",
+                    visible=contract.prevalence is not None,
+                    value=None,
+                )
                 if examples:
                     gradio.Examples([str(path) for path in examples], file, cache_examples=False)
             with gradio.Column():
                 words = gradio.Markdown()  # first, so that a refusal is seen without scrolling
-                label = gradio.Label(label="Confidence")
+                bar = gradio.HTML(label="Score")
                 # Its third button, left out, would send the picture to a public site.
                 buttons = ["download", "fullscreen"]
                 picture = gradio.Image(label="Where the model looked", type="numpy", format="png", buttons=buttons)
         shown = gradio.State()
-        inputs, outputs = [file, point, opacity], [label, picture, words, shown]
+        inputs, outputs = [file, point, opacity, prevalence], [bar, picture, words, shown]
         file.change(judge, inputs, outputs, api_name="judge")
         point.change(judge, inputs, outputs, api_visibility="private")
+        prevalence.submit(judge, inputs, outputs, api_visibility="private")
         opacity.change(
             draw,
             [shown, opacity],

@@ -34,12 +34,14 @@ class Wanted:
         heatmap: draw the heatmap over the radiograph.
         radiograph: give the radiograph as the model's reader sees it.
         opacity: of the hottest spot of the overlay, 0 to 1.
+        prevalence: share of the patients who have pneumonia, strictly between 0 and 1; ``None`` asks for nothing.
     """
 
     operating_point: str | None = None
     heatmap: bool = False
     radiograph: bool = False
     opacity: float = 0.65
+    prevalence: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,9 +100,9 @@ class InferenceService:
 
         Raises:
             ProblemError: the queue is full, the service is stopping, or the time is over.
-            ContractError: the model has no operating point of that name.
+            ContractError: the model has no operating point of that name, or does not say what its scores refer to.
         """
-        self._model.contract.operating_point(wanted.operating_point)
+        self._model.check(wanted.operating_point, wanted.prevalence)
         futures = self._submit(uploads, wanted)
         _, late = wait(futures, timeout)
         if late:
@@ -154,7 +156,9 @@ class InferenceService:
         except (InputError, MissingExtraError) as error:
             return Judged(self._unread(upload, wanted, error))
         start = self._time("decode", start)
-        prediction = self._model.predict_image(image, path=upload.name, operating_point=wanted.operating_point)
+        prediction = self._model.predict_image(
+            image, path=upload.name, operating_point=wanted.operating_point, prevalence=wanted.prevalence
+        )
         start = self._time("model", start)
         judged = Judged(prediction, *self._draw(image, prediction, wanted))
         self._time("pictures", start)

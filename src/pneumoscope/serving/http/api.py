@@ -50,7 +50,7 @@ def create_api(model: Model, service: InferenceService, settings: Settings) -> A
     )
     def predict(query: PredictQuery) -> Response:
         uploads = take_uploads(request, settings.max_files)
-        wanted = Wanted(query.operating_point, query.heatmap, query.radiograph, query.opacity)
+        wanted = Wanted(query.operating_point, query.heatmap, query.radiograph, query.opacity, query.prevalence)
         try:
             results = service.judge(uploads, wanted, settings.predict_timeout)
         except ContractError as error:
@@ -82,6 +82,7 @@ def _describe(model: Model) -> dict[str, Any]:
     contract = dataclasses.asdict(model.contract)
     kept = (
         "quantization", "parameters", "input_height", "input_width", "labels", "subtypes", "operating_points",
-        "default_operating_point", "typicality_limit", "intended_use",
+        "default_operating_point", "typicality_limit", "conformal", "calibration",
+        "intended_use",
     )  # fmt: skip
     return dataclasses.asdict(model.info) | {key: contract[key] for key in kept} | {"card": model.card}

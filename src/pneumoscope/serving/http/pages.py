@@ -8,8 +8,9 @@ from flask import Flask, Response, jsonify, render_template
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
 
+from pneumoscope.model import wording
 from pneumoscope.model.classifier import Model
-from pneumoscope.model.contract import RESEARCH_USE_ONLY
+from pneumoscope.model.contract import RESEARCH_USE_ONLY, OperatingPoint
 from pneumoscope.serving.http.problems import ProblemError
 from pneumoscope.serving.http.schemas import Health, problem_responses
 from pneumoscope.serving.metrics import CONTENT_TYPE
@@ -19,7 +20,15 @@ from pneumoscope.serving.settings import MEGABYTE, Settings
 
 def install_pages(app: Flask, model: Model, settings: Settings) -> None:
     """Add ``/`` and ``/docs``."""
-    shared: dict[str, Any] = {"notice": RESEARCH_USE_ONLY, "model": model, "settings": settings}
+    shared: dict[str, Any] = {
+        "notice": RESEARCH_USE_ONLY,
+        "model": model,
+        "settings": settings,
+        "words": dict(wording.words()),
+        "meaning": wording.meaning_of_score(model.contract),
+        "heatmap_notice": wording.heatmap_notice(),
+        "rates": _rates,
+    }
 
     @app.route("/")
     def index() -> str:
@@ -29,6 +38,12 @@ def install_pages(app: Flask, model: Model, settings: Settings) -> None:
     def docs() -> str:
         assert isinstance(app, OpenAPI)
         return render_template("docs.html", api=app.api_doc, **shared)
+
+
+def _rates(name: str, point: OperatingPoint) -> str:
+    """An operating point with its rates, as the page's list has it."""
+    rates = wording.share(point.sensitivity), wording.share(point.specificity)
+    return wording.say("point_rates", name=name, sensitivity=rates[0], specificity=rates[1])
 
 
 def install_operations(app: OpenAPI, service: InferenceService, settings: Settings) -> None:

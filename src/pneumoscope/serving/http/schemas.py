@@ -11,8 +11,6 @@ from pneumoscope.drawing.heatmap import OPACITY
 from pneumoscope.serving.http.problems import PROBLEM_JSON, TITLES
 from pneumoscope.serving.http.uploads import FIELD
 
-Probability = float
-
 
 class PredictQuery(BaseModel):
     """Query parameters of ``predict``."""
@@ -20,6 +18,12 @@ class PredictQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     operating_point: str | None = Field(None, description="Name of a threshold; the model's default if not given.")
+    prevalence: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Share of the patients who have pneumonia; adds `post_test`, what the score means there.",
+    )
     heatmap: bool = Field(False, description="Give the Grad-CAM overlay as a PNG data URI.")
     radiograph: bool = Field(False, description="Add the member `radiograph`, the radiograph as a PNG data URI.")
     opacity: float = Field(OPACITY, ge=0, le=1, description="Opacity of the hottest spot of the overlay.")
@@ -51,6 +55,25 @@ class LungsEntry(BaseModel):
     )
 
 
+class ResultEntry(BaseModel):
+    """What being on one side of the operating point means at a prevalence."""
+
+    side: Literal["above", "below"]
+    probability: float = Field(description="Share of pneumonia among all pictures on that side.")
+    ci95: list[float] | None = Field(description="From the uncertainty of sensitivity and specificity.")
+    likelihood_ratio: float | None = Field(description="Null where infinite.")
+    likelihood_ratio_ci95: list[float | None] | None = Field(description="An end is null where infinite.")
+
+
+class PostTestEntry(BaseModel):
+    """What a score means where a stated share of the patients has pneumonia."""
+
+    prevalence: float
+    probability: float = Field(description="Of pneumonia given this score.")
+    threshold: float = Field(description="Of the operating point on the same scale.")
+    result: ResultEntry
+
+
 class Record(BaseModel):
     """What the model says about one image."""
 
@@ -58,7 +81,10 @@ class Record(BaseModel):
     sha256: str | None = Field(description="Of the file; null if it could not be read.")
     status: Literal["ok", "refused", "error"]
     label: Literal["NORMAL", "PNEUMONIA"] | None
-    probability: float | None = Field(description="Calibrated P(pneumonia), 0 to 1.")
+    probability: float | None = Field(
+        description="Calibrated P(pneumonia) where half of the patients have it, 0 to 1; models of contract version 1: "
+        "where as many have it as in their validation."
+    )
     threshold: float = Field(description="PNEUMONIA from this probability on.")
     operating_point: str
     subtype: dict[str, float] | None = Field(description="Probabilities of NORMAL, BACTERIAL and VIRAL.")
@@ -72,6 +98,7 @@ class Record(BaseModel):
     lungs: LungsEntry | None = Field(description="Where the lungs are.")
     model: ModelName
     radiograph: str | None = Field(None, description="PNG data URI; only there if it was asked for.")
+    post_test: PostTestEntry | None = Field(None, description="Only there if a prevalence was given.")
 
 
 class PredictResponse(BaseModel):
@@ -80,12 +107,55 @@ class PredictResponse(BaseModel):
     results: list[Record]
 
 
+class RatesEntry(BaseModel):
+    """What a threshold reached on one population."""
+
+    population: str
+    pneumonias: int
+    normals: int
+    sensitivity: float
+    specificity: float
+    ci95: dict[str, list[float]]
+
+
 class OperatingPointEntry(BaseModel):
     """A threshold and what it reached on validation data."""
 
     threshold: float
     sensitivity: float
     specificity: float
+    ci95: dict[str, list[float]] | None = Field(None, description="95 % intervals of both rates.")
+    populations: list[RatesEntry] = Field([], description="The same by population.")
+
+
+class CoverageEntry(BaseModel):
+    """How often the prediction sets held the true label in one population."""
+
+    population: str
+    label: str
+    n: int
+    coverage: float
+    ci95: list[float]
+    uncertain: float
+
+
+class ConformalEntry(BaseModel):
+    """The scores at which both labels stay open."""
+
+    coverage: float = Field(description="Promised for each class.")
+    lower: float = Field(description="PNEUMONIA stays open from this probability on.")
+    upper: float = Field(description="NORMAL stays open up to this probability.")
+    populations: list[CoverageEntry]
+
+
+class CalibrationEntry(BaseModel):
+    """What the probability refers to."""
+
+    prevalence: float
+    source: str
+    pneumonias: int
+    normals: int
+    weighting: str
 
 
 class ModelEntry(BaseModel):
@@ -103,6 +173,8 @@ class ModelEntry(BaseModel):
     operating_points: dict[str, OperatingPointEntry]
     default_operating_point: str
     typicality_limit: float
+    conformal: ConformalEntry | None = Field(description="Null where the model makes no promise of coverage.")
+    calibration: CalibrationEntry | None = Field(description="Null in models of contract version 1.")
     intended_use: str
     card: str = Field(description="The model card, Markdown.")
 

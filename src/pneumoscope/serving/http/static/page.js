@@ -7,6 +7,8 @@ const byId = (id) => document.getElementById(id);
 const form = byId("form");
 const results = byId("results");
 const notice = document.querySelector(".notice").textContent.trim();
+const words = JSON.parse(byId("words").textContent); // model/wording.json: the words of every interface
+const band = JSON.parse(byId("words").dataset.band); // scores at which both answers stay open, or null
 const queue = [];
 const sources = new WeakMap(); // the file of each card
 let opacity = 65; // percent; as last chosen on any card
@@ -62,6 +64,7 @@ async function judge(file, card) {
 async function send(file) {
   const query = new URLSearchParams({ heatmap: "true", radiograph: "true", opacity: "1" });
   query.set("operating_point", byId("operating-point").value);
+  if (byId("prevalence")?.value) query.set("prevalence", byId("prevalence").value);
   const token = byId("token")?.value;
   for (let attempt = 0; ; attempt += 1) {
     const body = new FormData();
@@ -92,6 +95,35 @@ function percent(value) {
   if (value > 0.9995 && value < 1) return "> 99.9 %";
   if (value < 0.0005 && value > 0) return "< 0.1 %";
   return `${(100 * value).toFixed(1)} %`;
+}
+
+/** Three decimals, or as many as keep a score on its side of a threshold and off 0 and 1. */
+function decimals(value, threshold = null) {
+  for (let count = 3; count <= 6; count += 1) {
+    const text = value.toFixed(count);
+    const shown = Number(text);
+    const sameSide = threshold === null || shown >= threshold === value >= threshold;
+    if (sameSide && (shown === 0 || shown === 1) === (value === 0 || value === 1)) return text;
+  }
+  return String(value);
+}
+
+/** A template of the words with its fields filled in. */
+function say(key, fields = {}) {
+  return words[key].replace(/\{(\w+)\}/g, (_, name) => fields[name]);
+}
+
+/** Above or below the operating point, or that both answers stay open. */
+function resultOf(record) {
+  const side = record.probability >= record.threshold ? "above" : "below";
+  const text = say(side, { name: record.operating_point });
+  return record.prediction_set?.length > 1 ? `${words.uncertain_short} (${text})` : text;
+}
+
+function list(card, selector, lines) {
+  if (!lines.length) return;
+  const items = lines.map((line) => Object.assign(document.createElement("li"), { textContent: line }));
+  reveal(card, selector).replaceChildren(...items);
 }
 
 function reveal(card, selector) {
@@ -125,14 +157,16 @@ function fail(card, reason) {
 
 /** Show a record of the API. */
 function show(card, record) {
-  card.dataset.state = record.label ?? record.status;
+  card.dataset.state = record.status === "ok" ? (record.probability >= record.threshold ? "above" : "below") : record.status;
   card.querySelector(".pending").hidden = true;
   if (record.radiograph) showPictures(card, record);
   if (record.status === "ok") {
-    announce(card, record.label === "PNEUMONIA" ? "Rated as pneumonia" : "Rated as normal");
+    list(card, ".notes", record.notes.map((note) => `${words.notes_title}: ${note}`));
+    announce(card, resultOf(record));
     showScore(card, record);
+    if (record.post_test) list(card, ".post-test", postTest(record.post_test));
   } else {
-    announce(card, record.status === "refused" ? "Not judged: refused" : "Not judged: unreadable");
+    announce(card, say("not_judged", { status: words[record.status] }));
     listReasons(card, record.reasons.map((reason) => reason.replace(`${record.path}: `, "")));
   }
   if (record.subtype) showSubtype(card, record.subtype);
@@ -147,20 +181,47 @@ function show(card, record) {
   });
 }
 
+/** The score on a bar with every operating point and the band in which the model does not know. */
 function showScore(card, record) {
   reveal(card, ".score");
-  card.querySelector(".number").textContent = percent(record.probability);
-  card.querySelector(".fill").style.width = `${100 * record.probability}%`;
-  card.querySelector(".mark").style.left = `${100 * record.threshold}%`;
-  card.querySelector(".scale").setAttribute(
-    "aria-label",
-    `Probability ${percent(record.probability)}; operating point ${record.operating_point} at ${percent(record.threshold)}`,
-  );
+  const score = decimals(record.probability, record.threshold);
+  const at = (name, threshold) => say("operating_point_at", { name, threshold: decimals(threshold) });
+  card.querySelector(".number").textContent = score;
+  card.querySelector(".dot").style.left = `${100 * record.probability}%`;
+  const scale = card.querySelector(".scale");
+  const described = [`${say("score", { score })}; ${at(record.operating_point, record.threshold)}`];
+  if (band) {
+    const open = reveal(card, ".band");
+    open.style.left = `${100 * band[0]}%`;
+    open.style.width = `${100 * (band[1] - band[0])}%`;
+    described.push(say("uncertain_band", { lower: decimals(band[0]), upper: decimals(band[1]) }));
+  }
+  for (const option of byId("operating-point").options) {
+    const mark = document.createElement("span");
+    const threshold = Number(option.dataset.threshold);
+    mark.className = option.value === record.operating_point ? "mark chosen" : "mark";
+    mark.style.left = `${100 * threshold}%`;
+    mark.title = at(option.value, threshold);
+    scale.append(mark);
+    if (option.value !== record.operating_point) described.push(mark.title);
+  }
+  scale.setAttribute("aria-label", described.join("; "));
   const label = card.querySelector(".threshold");
-  label.textContent = `${record.operating_point} ${record.threshold.toFixed(3)}`;
+  label.textContent = `${record.operating_point} ${decimals(record.threshold)}`;
   const place = Math.min(Math.max(record.threshold, 0.2), 0.8);
   label.style.left = `${100 * place}%`;
   label.style.transform = "translateX(-50%)";
+}
+
+function postTest(meaning) {
+  const { prevalence, probability, threshold, result } = meaning;
+  const first = { prevalence: percent(prevalence), probability: percent(probability), threshold: percent(threshold) };
+  const lines = [say("post_test_score", first)];
+  if (result.ci95) {
+    const [low, high] = result.ci95.map(percent);
+    lines.push(say("post_test_result", { side: result.side, probability: percent(result.probability), low, high }));
+  }
+  return lines;
 }
 
 function showSubtype(card, subtype) {
@@ -219,7 +280,8 @@ function savePicture(radiograph, overlay, opacity, record) {
   draw.globalAlpha = 1;
   draw.fillStyle = "#f0f2f5";
   draw.font = `${size}px sans-serif`;
-  const score = `${record.label}   P(pneumonia) = ${record.probability.toFixed(3)}   threshold ${record.threshold.toFixed(3)}`;
+  const at = say("operating_point_at", { name: record.operating_point, threshold: decimals(record.threshold) });
+  const score = `${resultOf(record)}   ${say("score", { score: decimals(record.probability, record.threshold) })}; ${at}`;
   draw.fillText(score, size, height + 1.6 * size, width - 2 * size);
   draw.fillText(notice, size, height + 3.2 * size, width - 2 * size);
   canvas.toBlob((blob) => save(blob, record.path, "overlay.png"), "image/png");
@@ -241,6 +303,7 @@ for (const id of ["files", "camera"]) {
   });
 }
 byId("operating-point").addEventListener("change", judgeAgain);
+byId("prevalence")?.addEventListener("change", judgeAgain);
 form.addEventListener("submit", (event) => event.preventDefault());
 byId("clear").addEventListener("click", () => {
   queue.length = 0;
