@@ -60,7 +60,7 @@ def test_a_file_is_judged_or_refused_in_words(
     assert shown is not None
     assert shown.draw(0.5).shape == (512, 512)
     assert "text.png: " in words
-    assert judge_file(model, str(paths["broken"]), "balanced")[2].startswith("**Not judged.** broken.png: ")
+    assert judge_file(model, str(paths["broken"]), "balanced")[2].startswith("**Not judged: unreadable.** broken.png: ")
     assert judge_file(model, None, "balanced") == (None, None, "")
     assert len(find_examples(tmp_path)) == 3
 
@@ -154,7 +154,7 @@ def test_the_page_judges_fades_refuses_and_stays_at_home(
     find = "input[type=file]"
     wait(page, lambda p: p.find_elements("css selector", find))
     page.find_element("css selector", find).send_keys(str(dicom_sample("RG3_UNCR.dcm")))
-    wait(page, lambda p: "Not judged. RG3_UNCR.dcm: " in text(p))
+    wait(page, lambda p: "Not judged: refused. RG3_UNCR.dcm: " in text(p))
     save(page, "gradio-refusal")
     assert any(uploads.rglob("RG1_UNCR.dcm"))
     asked = requested(page)
@@ -167,7 +167,7 @@ def test_the_page_judges_fades_refuses_and_stays_at_home(
 def test_an_example_is_judged_when_it_is_chosen(page: Any) -> None:
     wait(page, lambda p: "example.png" in text(p))
     page.find_element("xpath", "//*[normalize-space(text())='example.png']").click()
-    wait(page, lambda p: "the operating point balanced" in text(p) or "Not judged. example.png: " in text(p))
+    wait(page, lambda p: "the operating point balanced" in text(p) or "Not judged: refused. example.png: " in text(p))
 
 
 def test_the_command_s_options_reach_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pneumoscope.drawing import score_bar
 from pneumoscope.drawing.heatmap import OPACITY, overlay
-from pneumoscope.errors import ContractError, InputError, MissingExtraError, UsageError
+from pneumoscope.errors import ContractError, InputError, MissingExtraError, RefusedInputError, UsageError
 from pneumoscope.imaging.reader import read_image
 from pneumoscope.model import wording
 from pneumoscope.model.classifier import Model
@@ -67,7 +67,8 @@ def judge_file(
     try:
         image = read_image(Path(file), target=model.contract.input_width, name=name)
     except (InputError, MissingExtraError) as error:
-        return None, None, f"**Not judged.** {error}"
+        status = wording.words()["refused" if isinstance(error, RefusedInputError) else "error"]
+        return None, None, f"**{wording.say('not_judged', status=status)}.** {error}"
     try:
         result = model.predict_image(image, path=name, operating_point=operating_point, prevalence=prevalence or None)
     except (UsageError, ContractError) as error:
