@@ -13,6 +13,7 @@
     │   └── ContractError          the contract inside a model cannot be honoured
     ├── DataError                  a data folder, manifest or split that cannot be used
     ├── TrainingError              a recipe, run folder or checkpoint that cannot be used
+    ├── ArchiveError               an archive that cannot be listed, or an output folder of another job
     └── ExportError                a model that cannot be exported, or whose parity limits broke
 
 Every message says what was wrong with which input and what to do about it.
@@ -77,6 +78,10 @@ class DataError(PneumoscopeError):
 
 class TrainingError(PneumoscopeError):
     """A recipe, run folder or checkpoint cannot be used."""
+
+
+class ArchiveError(PneumoscopeError):
+    """An archive cannot be listed, or its output folder belongs to another job."""
 
 
 class ExportError(PneumoscopeError):

@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pneumoscope.datasets.layout import IMAGE_ENDINGS
 from pneumoscope.errors import UsageError
+from pneumoscope.imaging.search import IMAGE_ENDINGS, is_image_file
 
 STANDARD_INPUT: Final = "-"
-
-_DICOM_DIRECTORY: Final = "DICOMDIR"
-_HEADER_BYTES: Final = 132
 
 
 @dataclass(frozen=True)
@@ -97,19 +94,4 @@ def _search(folder: Path, warn: Callable[[str], None], leave_out: Path | None) -
     for place, folders, files in os.walk(folder, onerror=unlisted):
         here = Path(place)
         folders[:] = [name for name in folders if not name.startswith(".") and (here / name).resolve() != skipped]
-        yield from (here / name for name in files if not name.startswith(".") and _is_input(here / name))
-
-
-def _is_input(file: Path) -> bool:
-    if file.suffix.lower() in IMAGE_ENDINGS:
-        return True
-    if file.name == _DICOM_DIRECTORY or not file.is_file():
-        return False
-    # Archives name DICOM files by their UID or by a bare number.
-    from pneumoscope.imaging.reader import looks_like_dicom
-
-    try:
-        with file.open("rb") as content:
-            return looks_like_dicom(content.read(_HEADER_BYTES))
-    except OSError:
-        return False  # neither its name nor its content says that it is an image
+        yield from (here / name for name in files if not name.startswith(".") and is_image_file(here / name))

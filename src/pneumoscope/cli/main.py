@@ -52,6 +52,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "export": Command("pneumoscope.cli.export:export", "Write a trained run as a one-file model.", "train"),
     "serve": Command("pneumoscope.cli.serve:serve", "Serve the web page and the web API.", "web"),
     "pacs": Command("pneumoscope.cli.pacs:pacs", "Stand between a hospital's archive and the model.", "pacs"),
+    "archive": Command("pneumoscope.cli.archive:archive", "Score whole archives, resumably.", "archive"),
     "ui": Command("pneumoscope.cli.serve:ui", "Open the Gradio page.", "ui"),
 }
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from pneumoscope.datasets.source import LabelledImage, Scan
 from pneumoscope.errors import DataError
+from pneumoscope.imaging.search import IMAGE_ENDINGS
 from pneumoscope.labels import Label
 
-IMAGE_ENDINGS = frozenset({".jpeg", ".jpg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".dcm", ".dicom"})
 _LISTED = 8
 
 

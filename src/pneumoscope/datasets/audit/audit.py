@@ -27,10 +27,11 @@ from pneumoscope.datasets.audit.findings import (
 from pneumoscope.datasets.audit.label_errors import Predicted, suspected
 from pneumoscope.datasets.audit.measure import SIDE, STATISTICS, Measurement, Unreadable, measure_images
 from pneumoscope.datasets.kermany import PatientKey, parse_name
-from pneumoscope.datasets.layout import IMAGE_ENDINGS, official_splits
+from pneumoscope.datasets.layout import official_splits
 from pneumoscope.datasets.registry import scan_folder
 from pneumoscope.datasets.source import LabelledImage
 from pneumoscope.errors import DataError
+from pneumoscope.imaging.search import IMAGE_ENDINGS
 from pneumoscope.labels import Label
 
 ALL = "all"

@@ -13,8 +13,9 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from pneumoscope.datasets.fetch.download import free_bytes
-from pneumoscope.datasets.layout import IMAGE_ENDINGS, Split
+from pneumoscope.datasets.layout import Split
 from pneumoscope.errors import DataError
+from pneumoscope.imaging.search import IMAGE_ENDINGS
 from pneumoscope.labels import Label
 
 _SPLITS = frozenset(split.value for split in Split)

@@ -13,10 +13,10 @@ from PIL import Image
 from tqdm import tqdm
 
 from pneumoscope.datasets.kermany import parse_name
-from pneumoscope.datasets.layout import IMAGE_ENDINGS
 from pneumoscope.errors import DataError, InputError
 from pneumoscope.imaging.reader import read_image
 from pneumoscope.imaging.resize import shrink
+from pneumoscope.imaging.search import IMAGE_ENDINGS
 
 MASK_FOLDER = "lung_masks"
 STORED_SIDE = 144
