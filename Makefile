@@ -51,7 +51,7 @@ format: $(VENV)/.dev  ## format and mend what can be mended
 lock: | $(BIN)/python  ## resolve the locked dependencies anew
 	$(PIP) uv
 	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-annotate --extra demo pyproject.toml -o $(LOCKS)/demo.txt
-	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-annotate --group dev --extra demo --extra train --extra web --extra ui --extra pacs pyproject.toml -o $(LOCKS)/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-annotate --group dev --extra demo --extra train --extra web --extra ui --extra pacs --extra archive pyproject.toml -o $(LOCKS)/dev.txt
 
 clean:
 	rm -rf $(VENV) .venv-mediapipe demo dist .mypy_cache .ruff_cache .pytest_cache
