@@ -41,9 +41,10 @@ from pneumoscope.datasets.source import LabelledImage, Role
 from pneumoscope.datasets.splits import assign_roles
 from pneumoscope.evaluation.robustness import CHANGES, Change
 from pneumoscope.imaging.resize import shrink
+from pneumoscope.statistics.odds import balanced_nll, pneumonia_logit, roc_auc
 from pneumoscope.training import fit
 from pneumoscope.training.batches import load_pixels
-from pneumoscope.training.fit import balanced_nll, pneumonia_logit, predict_logits, roc_auc, train
+from pneumoscope.training.fit import predict_logits, train
 from pneumoscope.training.networks import NETWORKS
 from pneumoscope.training.recipe import Recipe, Stage, load_recipe
 from pneumoscope.training.run_folder import RunFolder

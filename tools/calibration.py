@@ -22,13 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from pneumoscope.calibration.fit import fit_calibration
 from pneumoscope.datasets.source import Role
-from pneumoscope.export.fitting import fit_calibration
 from pneumoscope.statistics.calibration import estimate_prevalence, fit_temperature, shift_prior
 from pneumoscope.statistics.metrics import expected_calibration_error
+from pneumoscope.statistics.odds import pneumonia_logit
 from pneumoscope.statistics.operating_points import OperatingPointName, choose_operating_points
 from pneumoscope.training.batches import load_pixels
-from pneumoscope.training.fit import pneumonia_logit, predict_logits
+from pneumoscope.training.fit import predict_logits
 from pneumoscope.training.run_folder import RunFolder
 
 OUT = Path(__file__).resolve().parents[1] / "reports" / "calibration.json"

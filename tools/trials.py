@@ -16,16 +16,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pneumoscope.datasets.source import LabelledImage, Role
+from pneumoscope.statistics.odds import pneumonia_probability
 from pneumoscope.training.augmentation import augment
 from pneumoscope.training.batches import PixelSet, TrainingBatches, load_pixels
-from pneumoscope.training.fit import (
-    estimate_batch_statistics,
-    full_network,
-    open_run,
-    pneumonia_probability,
-    predict_logits,
-    train,
-)
+from pneumoscope.training.fit import estimate_batch_statistics, full_network, open_run, predict_logits, train
 from pneumoscope.training.networks import build_network, pneumonet
 from pneumoscope.training.networks.layers import ImageStandardization
 from pneumoscope.training.recipe import Recipe, Stage

@@ -15,10 +15,12 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
+from pneumoscope.calibration.fit import Calibration, fit_calibration
+from pneumoscope.calibration.run import embed
+from pneumoscope.calibration.typicality import SHARPNESS, fit_typicality
 from pneumoscope.errors import ExportError, PneumoscopeError
 from pneumoscope.export.correction import measure_shift, taken_back
-from pneumoscope.export.fitting import embed, fit_calibration
-from pneumoscope.export.graph import Calibration, assemble
+from pneumoscope.export.graph import assemble
 from pneumoscope.export.keras_files import save_keras, save_saved_model
 from pneumoscope.export.litert import convert
 from pneumoscope.export.mediapipe import classifier_graph, with_metadata
@@ -28,9 +30,8 @@ from pneumoscope.imaging.resize import shrink
 from pneumoscope.model.classifier import load_model
 from pneumoscope.model.contract import Quantization
 from pneumoscope.model.runtime import LiteRTRuntime
-from pneumoscope.training.fit import pneumonia_logit
+from pneumoscope.statistics.odds import pneumonia_logit
 from pneumoscope.training.networks import build_network
-from pneumoscope.training.typicality import SHARPNESS, fit_typicality
 from support import phantom
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from pneumoscope.export.graph import Calibration, assemble
+from pneumoscope.calibration.fit import Calibration
+from pneumoscope.calibration.typicality import TypicalityModel
+from pneumoscope.export.graph import assemble
 from pneumoscope.export.litert import convert
 from pneumoscope.export.mediapipe import (
     LumaOfRGB,
@@ -28,9 +30,8 @@ from pneumoscope.imaging.resize import shrink
 from pneumoscope.model.classifier import load_model
 from pneumoscope.model.contract import Quantization
 from pneumoscope.model.packaging import pack, unpack
-from pneumoscope.training.fit import pneumonia_logit
+from pneumoscope.statistics.odds import pneumonia_logit
 from pneumoscope.training.networks import build_network
-from pneumoscope.training.typicality import TypicalityModel
 from support import phantom
 
 pytestmark = pytest.mark.slow

@@ -15,6 +15,7 @@ from pneumoscope.datasets.source import LabelledImage
 from pneumoscope.datasets.splits import assign_roles
 from pneumoscope.errors import PneumoscopeError, TrainingError
 from pneumoscope.files import fill_atomically
+from pneumoscope.statistics import odds
 from pneumoscope.training import fit
 from pneumoscope.training.batches import PixelSet, TrainingBatches, class_weights, loss_targets
 from pneumoscope.training.networks import build_network
@@ -145,15 +146,15 @@ def test_log_is_plain_csv(unbroken: RunFolder) -> None:
 def test_log_odds_are_those_of_the_softmax() -> None:
     logits = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32) * 3
     softmax = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    np.testing.assert_allclose(fit.pneumonia_probability(logits), 1 - softmax[:, 0], atol=1e-6)
+    np.testing.assert_allclose(odds.pneumonia_probability(logits), 1 - softmax[:, 0], atol=1e-6)
     one = logits[:, :1]
-    np.testing.assert_allclose(fit.pneumonia_probability(one), 1 / (1 + np.exp(-one[:, 0])), atol=1e-6)
+    np.testing.assert_allclose(odds.pneumonia_probability(one), 1 / (1 + np.exp(-one[:, 0])), atol=1e-6)
 
 
 def test_balanced_likelihood_ignores_prevalence() -> None:
     logit, positive = np.array([2.0, -1.0, 0.5]), np.array([True, False, False])
     more_normals = np.concatenate([logit, logit[1:], logit[1:]]), np.concatenate([positive, positive[1:], positive[1:]])
-    assert fit.balanced_nll(logit, positive) == pytest.approx(fit.balanced_nll(*more_normals))
+    assert odds.balanced_nll(logit, positive) == pytest.approx(odds.balanced_nll(*more_normals))
 
 
 def test_class_weights_balance() -> None:

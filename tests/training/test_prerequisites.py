@@ -14,6 +14,7 @@ from pneumoscope.datasets.registry import find_images
 from pneumoscope.datasets.source import LabelledImage, Role
 from pneumoscope.datasets.splits import assign_roles
 from pneumoscope.errors import TrainingError
+from pneumoscope.statistics import odds
 from pneumoscope.training import fit
 from pneumoscope.training import prerequisites as chain
 from pneumoscope.training.batches import TrainingBatches, load_pixels
@@ -98,14 +99,14 @@ def test_the_pair_is_the_average_of_its_members(pair: RunFolder, rows: list[Labe
     for name in PAIR.starts_from:
         member = RunFolder(pair.path / name).load_best()
         logits = np.asarray(keras.Model(member.input, member.output["logits"]).predict_on_batch(pixels))
-        spread = fit.pneumonia_logit(logits).std()
+        spread = odds.pneumonia_logit(logits).std()
         assert spread > 0.01
         expected += logits / (2 * spread)
     assert expected.std() > 0.01
     np.testing.assert_allclose(joined, expected, atol=1e-3)
     ordered = np.array([row.role is Role.ORDERED for row in images.rows])
     (record,) = pair.read_log()
-    auc = fit.roc_auc(fit.pneumonia_logit(joined[ordered]), images.positive[ordered])
+    auc = odds.roc_auc(odds.pneumonia_logit(joined[ordered]), images.positive[ordered])
     assert record.ordered_auc == pytest.approx(auc)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,10 +14,12 @@ from pneumoscope.evaluation.explanations.summary import Heatmap
 from pneumoscope.evaluation.report import REFUSAL_RULE, EvaluationReport
 from pneumoscope.model.contract import RESEARCH_USE_ONLY
 from pneumoscope.statistics.metrics import Metric
+from pneumoscope.statistics.odds import logit
 from pneumoscope.statistics.table import LABEL_NAMES
 
 ERRORS_SHOWN: Final = 12
 HEATMAPS_SHOWN: Final = 6
+_EDGE: Final = 1e-12
 ABBREVIATIONS: Final = frozenset({"npv", "f1", "mcc", "auc", "ece"})
 
 CAPTIONS: Final[Mapping[str, str]] = {
@@ -114,9 +115,9 @@ def confident_errors(
     table = report.table
     decisions = table.decisions(report.threshold)
     wrong = np.flatnonzero((decisions >= 0) & (decisions != table.labels))
-    distance = [abs(_logit(float(p)) - _logit(report.threshold)) for p in table.probabilities[wrong]]
+    distance = np.abs(logit(table.probabilities[wrong], edge=_EDGE) - logit(report.threshold, edge=_EDGE))
     errors = []
-    for row in wrong[np.argsort(-np.asarray(distance), kind="stable")][:shown]:
+    for row in wrong[np.argsort(-distance, kind="stable")][:shown]:
         path = table.paths[row]
         picture = render_error(path) if render_error is not None else None
         errors.append(
@@ -154,11 +155,6 @@ def _model_name(model: Mapping[str, Any]) -> str:
 
 def _data_uri(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
-
-
-def _logit(p: float) -> float:
-    p = min(max(p, 1e-12), 1 - 1e-12)
-    return math.log(p / (1 - p))
 
 
 def _heatmap(name: str) -> str:

@@ -15,9 +15,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumoscope.export.graph import Calibration
+from pneumoscope.calibration.fit import Calibration
+from pneumoscope.calibration.typicality import SHARPNESS, TypicalityModel
 from pneumoscope.model.runtime import LiteRTRuntime
-from pneumoscope.training.typicality import SHARPNESS, TypicalityModel
 
 # Beyond this a float32 probability is too near 0 or 1 to tell its log odds.
 _SATURATED = 1e-5

@@ -13,13 +13,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from pneumoscope.calibration.images import RunImages
+from pneumoscope.calibration.run import best_network, calibrated_run
 from pneumoscope.datasets.source import Role
 from pneumoscope.errors import ExportError
 from pneumoscope.evaluation.report import EvaluationReport, assemble
 from pneumoscope.export import mediapipe
 from pneumoscope.export.card import CardFacts, write_card
 from pneumoscope.export.correction import measure_shift, taken_back
-from pneumoscope.export.fitting import TYPICALITY_LIMIT, Fitted, fit_run
 from pneumoscope.export.forms import ONE_FILE, Form
 from pneumoscope.export.graph import assemble as assemble_graph
 from pneumoscope.export.keras_files import save_keras, save_saved_model
@@ -43,7 +44,6 @@ from pneumoscope.training.batches import SUBTYPES, PixelSet
 from pneumoscope.training.run_folder import RunFolder
 
 MODEL_VERSION = "1.3.0"
-_DEFAULT_POINT = "balanced"
 
 
 @dataclass(frozen=True)
@@ -104,21 +104,26 @@ class _Export:
     def __init__(self, run: RunFolder, out: Path) -> None:
         self._run, self._out = run, out
         self._recipe, self._seed, self._settings = run.read_settings()
-        self._fitted: Fitted = fit_run(run)
-        self._graph = assemble_graph(self._fitted.network, self._fitted.calibration, self._fitted.typicality)
-        self._images = _radiographs(list(self._fitted.validation.values()))
+        self._network, self._run_images = best_network(run), RunImages(run)
+        self._calibrated = calibrated_run(self._network, self._run_images)
+        self._graph = assemble_graph(self._network, self._calibrated.calibration, self._calibrated.typicality)
+        self._images = _radiographs(list(self._run_images.validation.values()))
         self._reference = judge_with_keras(self._graph, self._images.pixels)
-        self._thresholds = Thresholds(self._fitted.operating_points, _DEFAULT_POINT, TYPICALITY_LIMIT)
+        self._thresholds = Thresholds(
+            self._calibrated.operating_points,
+            self._calibrated.default_operating_point,
+            self._calibrated.typicality_limit,
+        )
         self._float32: dict[Form, bytes] = {}
 
     def graph_for(self, quantization: Quantization) -> keras.Model:
         """The complete graph whose ends take back what this quantisation shifts; see ``export.correction``."""
         if quantization is Quantization.FLOAT32:
             return self._graph
-        fitted = self._fitted
+        calibrated = self._calibrated
         first = convert(self._graph, quantization, self._representative(Form.LITERT))
-        shift = measure_shift(self._graph, first, fitted.representative)
-        return assemble_graph(fitted.network, *taken_back(shift, fitted.calibration, fitted.typicality))
+        shift = measure_shift(self._graph, first, self._run_images.representative)
+        return assemble_graph(self._network, *taken_back(shift, calibrated.calibration, calibrated.typicality))
 
     def write_one_file(
         self, graph: keras.Model, form: Form, quantization: Quantization
@@ -134,7 +139,7 @@ class _Export:
         if parity.broken:
             return comparison, None
         reports = self._validate(judged, contract)
-        card = write_card(CardFacts(contract, self._run.read_manifest(), reports, parity))
+        card = write_card(CardFacts(contract, self._run_images.rows, reports, parity))
         stem = f"{contract.name}-{quantization}"
         if form is Form.MEDIAPIPE:
             file = self._out / f"{stem}-mediapipe.tflite"
@@ -153,11 +158,11 @@ class _Export:
             {
                 "notice": RESEARCH_USE_ONLY,
                 "model": {"name": self._recipe.network, "version": MODEL_VERSION},
-                "radiographs": {role.value: len(images.rows) for role, images in self._fitted.validation.items()},
+                "radiographs": {role.value: len(images.rows) for role, images in self._run_images.validation.items()},
                 "exports": [dataclasses.asdict(comparison.parity) for comparison in compared],
             },
         )
-        points = list(self._fitted.operating_points.values())
+        points = list(self._calibrated.operating_points.values())
         page = render_page(f"{self._recipe.network} {MODEL_VERSION}", compared, self._reference, points)
         write_atomically(self._out / "parity.html", page.encode())
 
@@ -171,7 +176,7 @@ class _Export:
         return tuple(files)
 
     def _representative(self, form: Form) -> Sequence[NDArray[np.uint8]]:
-        grey = [image[..., None] for image in self._fitted.representative]
+        grey = [image[..., None] for image in self._run_images.representative]
         return grey if form is Form.LITERT else [np.repeat(image, 3, axis=2) for image in grey]
 
     def _converted(self, graph: keras.Model, form: Form, quantization: Quantization) -> bytes:
@@ -195,17 +200,17 @@ class _Export:
             version=MODEL_VERSION,
             graph_sha256="",  # filled in by pack()
             quantization=quantization,
-            operating_points=self._fitted.operating_points,
-            default_operating_point=_DEFAULT_POINT,
-            typicality_limit=TYPICALITY_LIMIT,
-            parameters=self._fitted.network.count_params(),
+            operating_points=self._calibrated.operating_points,
+            default_operating_point=self._calibrated.default_operating_point,
+            typicality_limit=self._calibrated.typicality_limit,
+            parameters=self._network.count_params(),
             provenance=origin,
             subtypes=SUBTYPES if recipe.classes == 3 else (),
         )
 
     def _validate(self, judged: Judgements, contract: Contract) -> dict[Role, EvaluationReport]:
         reports, begin = {}, 0
-        for role, images in self._fitted.validation.items():
+        for role, images in self._run_images.validation.items():
             part = slice(begin, begin + len(images.rows))
             reports[role] = _report(judged, part, images, role, contract)
             begin = part.stop

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
+from pneumoscope.calibration.fit import Calibration
+from pneumoscope.calibration.typicality import TypicalityModel
 from pneumoscope.export.layers import (
     CalibratedProbability,
     GreyLevels,
@@ -15,20 +16,6 @@ from pneumoscope.export.layers import (
     PooledGradCam,
     Typicality,
 )
-from pneumoscope.training.typicality import TypicalityModel
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Log odds are divided by ``temperature`` and ``bias`` is added.
-
-    Attributes:
-        temperature: above 0; 1 leaves the scale alone.
-        bias: in nats.
-    """
-
-    temperature: float
-    bias: float
 
 
 def assemble(network: keras.Model, calibration: Calibration, typicality: TypicalityModel) -> keras.Model:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from pneumoscope.training.typicality import SHARPNESS, TypicalityModel
+from pneumoscope.calibration.typicality import SHARPNESS, TypicalityModel
 
 _package = keras.saving.register_keras_serializable("pneumoscope")
 

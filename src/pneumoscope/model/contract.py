@@ -246,7 +246,7 @@ class Contract:
                 cls,
                 {
                     **values,
-                    "operating_points": {name: _operating_point(point) for name, point in points.items()},
+                    "operating_points": {name: operating_point_from_json(point) for name, point in points.items()},
                     "conformal": _conformal(values.get("conformal")),
                     "calibration": _optional(CalibrationRecord, values.get("calibration")),
                     "provenance": _strict(Provenance, values.get("provenance")),
@@ -284,7 +284,12 @@ def _optional(kind: Any, values: Any) -> Any:
     return None if values is None else _strict(kind, values)
 
 
-def _operating_point(values: Any) -> OperatingPoint:
+def operating_point_from_json(values: Any) -> OperatingPoint:
+    """Read what ``dataclasses.asdict`` and JSON made of an operating point.
+
+    Raises:
+        ContractError, TypeError: unknown or missing keys, or impossible values.
+    """
     point: OperatingPoint = _strict(OperatingPoint, values)
     populations = tuple(
         _with_intervals(_strict(PopulationRates, entry)) for entry in _entries(values, "populations", "operating point")

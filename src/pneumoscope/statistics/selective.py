@@ -9,8 +9,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pneumoscope.statistics.odds import logit
+
 COVERAGES: Final = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
 _EDGE: Final = 1e-12
+"""Certainty tells probabilities apart up to here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +48,7 @@ def coverage_curve(labels: NDArray[np.int64], probabilities: NDArray[np.float64]
         threshold: 0..1.
     """
     refused = np.isnan(probabilities)
-    certainty = np.where(refused, -np.inf, np.abs(_logit(probabilities) - _logit(np.asarray(threshold))))
+    certainty = np.where(refused, -np.inf, np.abs(logit(probabilities, edge=_EDGE) - logit(threshold, edge=_EDGE)))
     right = ~refused & ((probabilities >= threshold) == (labels == 1))
     # Among equals the order is arbitrary, so each takes its group's share of right decisions.
     groups, group = np.unique(-certainty, return_inverse=True)
@@ -53,8 +56,3 @@ def coverage_curve(labels: NDArray[np.int64], probabilities: NDArray[np.float64]
     correct = share[np.sort(group)].cumsum()
     kept = np.arange(1, len(labels) + 1)
     return CoverageCurve(kept / len(labels), correct / kept, correct)
-
-
-def _logit(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    clipped = np.clip(p, _EDGE, 1 - _EDGE)
-    return np.asarray(np.log(clipped / (1 - clipped)), dtype=np.float64)

@@ -22,6 +22,7 @@ from pneumoscope.datasets.manifest import manifest_hash
 from pneumoscope.datasets.source import LabelledImage, Role
 from pneumoscope.errors import TrainingError
 from pneumoscope.files import fill_atomically, sha256_of
+from pneumoscope.statistics.odds import balanced_nll, pneumonia_logit, roc_auc
 from pneumoscope.training.batches import PixelSet, TrainingBatches, load_pixels
 from pneumoscope.training.distillation import Teachers
 from pneumoscope.training.memory import keep_freed_memory
@@ -29,26 +30,6 @@ from pneumoscope.training.networks import build_network
 from pneumoscope.training.pretrained import take_imagenet_weights
 from pneumoscope.training.recipe import InitialWeights, Recipe
 from pneumoscope.training.run_folder import EpochRecord, RunFolder
-
-
-def pneumonia_probability(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """P(pneumonia) from ``[N, 1]`` or ``[N, 3]`` logits, before calibration: ``float64 [N]``."""
-    return 1 / (1 + np.exp(-pneumonia_logit(logits)))
-
-
-def pneumonia_logit(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Log odds of pneumonia: the one logit, or log-sum-exp of the two pneumonias less the normal one."""
-    values = logits.astype(np.float64)
-    if values.shape[1] == 1:
-        return values[:, 0]
-    sick: NDArray[np.float64] = np.logaddexp(values[:, 1], values[:, 2]) - values[:, 0]
-    return sick
-
-
-def balanced_nll(logit: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
-    """Negative log likelihood in nats, normal and pneumonia counting alike whatever their shares."""
-    loss = np.logaddexp(0, np.where(positive, -logit, logit))
-    return float((loss[positive].mean() + loss[~positive].mean()) / 2)
 
 
 class _Progress(keras.callbacks.Callback):  # type: ignore[misc]
@@ -325,13 +306,6 @@ def _is_best(record: EpochRecord, earlier: list[EpochRecord], recipe: Recipe) ->
     if record.size != recipe.final_size:
         return False
     return all(record.val_auc > other.val_auc for other in earlier if other.size == record.size)
-
-
-def roc_auc(logit: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
-    """Area under the ROC curve of log odds ``float64 [N]`` for ``bool [N]``."""
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(positive, logit))
 
 
 def _summary(record: EpochRecord, recipe: Recipe) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from pneumoscope.datasets.source import LabelledImage, Role
 from pneumoscope.errors import TrainingError
 from pneumoscope.files import fill_atomically
+from pneumoscope.statistics.odds import balanced_nll, pneumonia_logit, roc_auc
 from pneumoscope.training import fit
 from pneumoscope.training.batches import PixelSet, load_pixels
 from pneumoscope.training.networks import build_network
@@ -119,7 +120,7 @@ def _fill(network: keras.Model, members: dict[str, keras.Model], validation: Seq
             if layer.weights:
                 layer.set_weights(member.get_layer(layer.name).get_weights())
         logits = np.concatenate([_logits(member, images) for images in validation])
-        share = 1 / (len(members) * float(fit.pneumonia_logit(logits).std()))
+        share = 1 / (len(members) * float(pneumonia_logit(logits).std()))
         kernel, bias = member.get_layer("classifier").get_weights()
         kernels.append(kernel * share)
         biases.append(bias * share)
@@ -134,9 +135,9 @@ def _judged(network: keras.Model, validation: dict[Role, PixelSet], begin: float
     """The one line of the log; there is no training loss."""
     scores = {}
     for role, images in validation.items():
-        logit = fit.pneumonia_logit(_logits(network, images))
-        scores[f"{role.value}_nll"] = fit.balanced_nll(logit, images.positive)
-        scores[f"{role.value}_auc"] = fit.roc_auc(logit, images.positive)
+        logit = pneumonia_logit(_logits(network, images))
+        scores[f"{role.value}_nll"] = balanced_nll(logit, images.positive)
+        scores[f"{role.value}_auc"] = roc_auc(logit, images.positive)
     return EpochRecord(
         epoch=1,
         size=validation[Role.GROUPED].pixels.shape[1],

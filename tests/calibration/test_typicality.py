@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from pneumoscope.export.fitting import with_variations
+from pneumoscope.calibration.run import with_variations
+from pneumoscope.calibration.typicality import fit_typicality
 from pneumoscope.training.recipe import Augmentation, Recipe, Stage
-from pneumoscope.training.typicality import fit_typicality
 from support import phantom
 
 
