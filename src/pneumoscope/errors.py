@@ -40,7 +40,13 @@ class MissingExtraError(PneumoscopeError):
 
 
 class InputError(PneumoscopeError):
-    """One input is at fault; the work on all others goes on."""
+    """One input is at fault; the work on all others goes on.
+
+    Attributes:
+        sha256: hash of the input's bytes, 64 hex digits; ``None`` where no byte could be read.
+    """
+
+    sha256: str | None = None
 
 
 class UnreadableInputError(InputError):

@@ -45,7 +45,7 @@ def test_a_grey_chest_stored_in_colour_is_usable() -> None:
         (np.random.default_rng(0).integers(0, 256, (200, 200), np.uint8), "noise, text or texture"),
         ((np.indices((256, 256)).sum(axis=0) // 32 % 2 * 255).astype(np.uint8), "hardly any grey levels"),
         (np.clip(chest_phantom(256).astype(int) + 150, 0, 255).astype(np.uint8), "overexposed"),
-        (np.clip(chest_phantom(256).astype(int) - 200, 0, 255).astype(np.uint8), "underexposed"),
+        (np.pad(np.clip(chest_phantom(250).astype(int) - 200, 0, 255), 3, constant_values=20).astype(np.uint8), "underexp"),
         (255 - chest_phantom(256), "as in an inverted chest radiograph"),
     ],
     ids=lambda value: value[:24] if isinstance(value, str) else "",

@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
 from pneumoscope.errors import InputError, MissingExtraError, RefusedInputError, UnreadableInputError
+from pneumoscope.imaging import raster
 from pneumoscope.imaging.quiet import quiet_warnings
 from pneumoscope.imaging.radiograph import ImageFormat, Radiograph
-from pneumoscope.imaging.reader import DRAFT_OVERSAMPLING, read_image
+from pneumoscope.imaging.raster import DRAFT_OVERSAMPLING
+from pneumoscope.imaging.reader import read_image
 from pneumoscope.imaging.resize import shrink
 from support.phantom import chest_phantom, colour_photo, encode
 
@@ -87,7 +89,8 @@ class TestFormats:
         alpha = np.full(CHEST.shape, 255, np.uint8)
         alpha[:60] = 0
         alpha[60:120] = 128
-        image = read_image(encode(Image.merge("LA", [Image.fromarray(CHEST), Image.fromarray(alpha)])))
+        data = encode(Image.merge("LA", [Image.fromarray(CHEST), Image.fromarray(alpha)]))
+        image = raster.decode(data, ImageFormat.PNG, target=None, name="input")
         assert image.pixels[:60].max() == 0
         assert np.abs(image.pixels[60:120] - CHEST[60:120] * (128 / 255)).max() <= 1
         assert np.array_equal(image.pixels[120:], CHEST[120:])
@@ -167,7 +170,9 @@ class TestReducedDecoding:
     TARGET = 32
 
     def large(self, side: int, seed: int = 0) -> bytes:
-        return encode(chest_phantom(side, seed), "JPEG", quality=85)
+        # Without the dark rim, which at a reduced scale could be a bar, so that the file is decoded in full.
+        rim = side // 4
+        return encode(chest_phantom(side + 2 * rim, seed)[rim:-rim, rim:-rim], "JPEG", quality=85)
 
     @pytest.mark.parametrize("scale", [2, 4, 8])
     def test_is_used_and_changes_no_pixel_by_more_than_one(self, scale: int) -> None:
@@ -253,12 +258,12 @@ class TestBadInput:
         bomb = bytearray(ENCODED[name].replace(size, huge, 1))
         if name == "PNG":
             bomb[29:33] = struct.pack(">I", zlib.crc32(bomb[12:29]))
-        with pytest.raises(RefusedInputError, match="bomb: 30000 x 30000 pixels, at most 100 megapixels"):
+        with pytest.raises(RefusedInputError, match="bomb: 30000 x 30000 pixels, at most 50 megapixels"):
             read_image(bytes(bomb), name="bomb")
 
-    def test_between_pillows_limit_and_ours_is_read_without_a_warning(self) -> None:
-        image = read_image(encode(Image.new("1", (9_000, 10_000)), "PNG", compress_level=1))
-        assert image.pixels.size == 90_000_000
+    def test_just_below_our_limit_is_read_without_a_warning(self) -> None:
+        image = read_image(encode(Image.new("1", (4_900, 10_000)), "PNG", compress_level=1))
+        assert image.pixels.size == 49_000_000
 
     @pytest.mark.parametrize("name", ENCODED)
     @pytest.mark.parametrize("kept", [0.03, 0.3, 0.6, 0.9])
@@ -294,7 +299,7 @@ class TestBadInput:
     def test_several_frames(self, file_format: str) -> None:
         frames = [Image.fromarray(chest_phantom(150, seed)) for seed in range(3)]
         data = encode(frames[0], file_format, save_all=True, append_images=frames[1:])
-        with pytest.raises(RefusedInputError, match="3 frames or pages, one image needed"):
+        with pytest.raises(RefusedInputError, match="several frames or pages, one image needed"):
             read_image(data)
 
     def test_lab_colour(self) -> None:
@@ -302,7 +307,8 @@ class TestBadInput:
             read_image(encode(Image.new("LAB", (200, 200)), "TIFF"))
 
     def test_dicom_without_its_extra(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.delitem(sys.modules, "pneumoscope.imaging.dicom.pixels", raising=False)
+        for name in [name for name in sys.modules if name.startswith("pneumoscope.imaging.dicom")]:
+            monkeypatch.delitem(sys.modules, name)
         monkeypatch.setitem(sys.modules, "pydicom", None)
         with pytest.raises(MissingExtraError, match=r"pneumoscope\[dicom\]"):
             read_image(bytes(128) + b"DICM" + bytes(100))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 from pneumoscope.errors import RefusedInputError, UnreadableInputError
 
-MAX_PIXELS: Final = 100_000_000
+MAX_PIXELS: Final = 50_000_000
 """Images with more pixels are refused before decoding. The largest detectors have about 20 megapixels."""
 
 CHROMA_SAMPLES: Final = 256
@@ -41,13 +41,15 @@ class Radiograph:
         pixels: ``uint8 [H, W]``, 0 black to 255 white, upright; not to be written to. Smaller than ``height`` x
             ``width`` where a large JPEG was decoded at reduced scale, and transposed where its EXIF orientation says
             so.
-        width: columns as stored in the file.
-        height: rows as stored in the file.
+        width: columns as stored in the file, less what was cut away.
+        height: rows as stored in the file, less what was cut away.
         chroma: how colourful the source was: the mean of ``max(R, G, B) - min(R, G, B)`` in grey levels, 0
             for grey.
         format: what the file was.
         sha256: hex digest of the whole file; of the grey levels where there was no file.
-        notes: what the file's header says that a reader of the result should know, one sentence each.
+        notes: what a reader of the result should know, one sentence each: what the header says against judging the
+            picture, what is damaged, what was cut away.
+        age_years: of the patient at the time of the exposure, where the header says it.
     """
 
     pixels: NDArray[np.uint8]
@@ -57,6 +59,28 @@ class Radiograph:
     format: ImageFormat
     sha256: str
     notes: tuple[str, ...] = field(default=())
+    age_years: float | None = None
+
+    def cropped(self, box: tuple[int, int, int, int], note: str) -> Radiograph:
+        """The part of the picture inside a box, with a note on what was cut away.
+
+        Args:
+            box: left, top, right, bottom in pixels of ``pixels``; right and bottom are the first ones outside.
+            note: one sentence.
+        """
+        left, top, right, bottom = box
+        height, width = self.pixels.shape
+        turned = (width > height) != (self.width > self.height)
+        share_x, share_y = (right - left) / width, (bottom - top) / height
+        if turned:
+            share_x, share_y = share_y, share_x
+        return replace(
+            self,
+            pixels=self.pixels[top:bottom, left:right],
+            width=max(1, round(self.width * share_x)),
+            height=max(1, round(self.height * share_y)),
+            notes=(*self.notes, note),
+        )
 
 
 def check_size(width: int, height: int, name: str) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
-from pneumoscope.imaging.dicom.pixels import CHEST_PARTS
+from pneumoscope.imaging.dicom.header import CHEST_PARTS
 from pneumoscope.pacs.identity import age_in_years
 from pneumoscope.pacs.marking import is_own
 

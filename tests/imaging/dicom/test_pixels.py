@@ -16,8 +16,9 @@ from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels import apply_modality_lut, apply_voi_lut, apply_windowing
 
 from pneumoscope.errors import InputError, RefusedInputError, UnreadableInputError
-from pneumoscope.imaging.dicom.codestream import codestream_size
+from pneumoscope.imaging.dicom.codestream import read_codestream
 from pneumoscope.imaging.dicom.lut import LookupTable, apply_window
+from pneumoscope.imaging.dicom.reader import decode
 from pneumoscope.imaging.quality import assess
 from pneumoscope.imaging.radiograph import ImageFormat, Radiograph
 from pneumoscope.imaging.reader import read_image
@@ -29,7 +30,12 @@ TWELVE: dict[str, Any] = {"BitsStored": 12, "WindowCenter": 2048, "WindowWidth":
 
 
 def read(stored: NDArray[Any], syntax: str | None = None, **attributes: Any) -> Radiograph:
-    return read_image(dicom_bytes(dicom_dataset(stored, **attributes), syntax))
+    return read_dicom(dicom_bytes(dicom_dataset(stored, **attributes), syntax))
+
+
+def read_dicom(data: bytes) -> Radiograph:
+    """Read without cutting bars away, which is the same for every format."""
+    return decode(data, sha256=hashlib.sha256(data).hexdigest(), name="input")
 
 
 def sample(name: str) -> Any:
@@ -92,15 +98,15 @@ class TestTransferSyntaxes:
         assert dataset.pixel_array.max() == dataset.LargestImagePixelValue
         low, high = np.percentile(dataset.pixel_array, [0.5, 99.5])
         expected = np.rint(np.clip((dataset.pixel_array - low) / (high - low), 0, 1) * 255)
-        assert difference(read_image(as_cr(dataset)).pixels, expected) <= 1
+        assert difference(read_dicom(as_cr(dataset)).pixels, expected) <= 1
 
     def test_jpeg_extended_twelve_bit(self) -> None:
-        image = read_image(as_cr(sample("JPGExtended.dcm")))
+        image = read_dicom(as_cr(sample("JPGExtended.dcm")))
         assert image.pixels.shape == (1024, 256) and np.ptp(image.pixels) > 100
 
-    def test_a_broken_codestream(self) -> None:
-        with pytest.raises(UnreadableInputError, match="JPEG-lossy: damaged or cut short DICOM"):
-            read_image(as_cr(sample("JPEG-lossy.dcm")), name="JPEG-lossy")
+    def test_jpeg_extended_that_other_decoders_refuse(self) -> None:
+        image = read_dicom(as_cr(sample("JPEG-lossy.dcm")))
+        assert image.pixels.shape == (1024, 256) and np.ptp(image.pixels) > 100
 
     def test_jpeg_2000_of_a_real_chest(self) -> None:
         images = {n: read_image(Path(sample(n).filename)) for n in ("RG1_UNCR.dcm", "RG1_J2KR.dcm", "RG1_J2KI.dcm")}
@@ -157,7 +163,7 @@ class TestGreyScale:
             DEEP, BitsStored=12, WindowCenter=[1300, 5], WindowWidth=[1700, 9], VOILUTFunction=function
         )
         expected = apply_windowing(DEEP, dataset) / 4095 * 255
-        assert difference(read_image(dicom_bytes(dataset)).pixels, np.rint(expected)) <= 1
+        assert difference(read_dicom(dicom_bytes(dataset)).pixels, np.rint(expected)) <= 1
 
     def test_narrowest_linear_window_is_a_threshold(self) -> None:
         shown = apply_window(np.array([4, 4.4, 4.6, 5], np.float32), 5, 1)
@@ -173,7 +179,7 @@ class TestGreyScale:
         dataset = dicom_dataset(DEEP, **TWELVE, VOILUTSequence=[item])
         expected = np.rint(apply_voi_lut(DEEP, dataset) / 4095 * 255)
         assert difference(expected, CHEST) > 40
-        assert difference(read_image(dicom_bytes(dataset)).pixels, expected) <= 1
+        assert difference(read_dicom(dicom_bytes(dataset)).pixels, expected) <= 1
 
     @pytest.mark.parametrize("name", ["mlut_18.dcm", "vlut_04.dcm"])
     def test_lookup_tables_equal_pydicoms_on_test_patterns(self, name: str) -> None:
@@ -213,12 +219,14 @@ class TestGreyScale:
         expected = read(DEEP).pixels
         assert np.array_equal(read(DEEP, WindowCenter=0, WindowWidth=width).pixels, expected)
 
-    def test_padding_is_black_and_left_out_of_the_range(self) -> None:
+    def test_padding_is_black_left_out_of_the_range_and_cut_away(self) -> None:
         stored = DEEP.copy()
-        stored[:, :40] = 60000
+        stored[:, :40], stored[:50, 40:60] = 60000, 60000
         image = read(stored, PixelPaddingValue=60000, PhotometricInterpretation="MONOCHROME1")
-        assert not image.pixels[:, :40].any()
-        assert image.pixels[:, 40:].min() == 0 and image.pixels[:, 40:].max() == 255
+        assert (image.width, image.height) == (160, 160) and image.pixels.shape == (160, 160)
+        assert not image.pixels[:50, :20].any()
+        assert image.pixels[50:].min() == 0 and image.pixels[50:].max() == 255
+        assert image.notes == ("declared padding cut away (20% left)",)
 
 
 class TestColour:
@@ -259,10 +267,9 @@ class TestRefusals:
             ({"SOPClassUID": uid.CTImageStorage, "Modality": "CT"}, "CT Image Storage, not a CR"),
             ({"SOPClassUID": uid.SecondaryCaptureImageStorage, "Modality": "MR"}, "modality MR"),
             ({"SOPClassUID": uid.DigitalXRayImageStorageForProcessing}, "for processing"),
-            ({"SOPClassUID": None, "Modality": None}, "modality not given"),
             ({"NumberOfFrames": 7}, "7 frames, one image needed"),
             ({"PixelData": b""}, "without pixel data"),
-            ({"Rows": 30_000, "Columns": 30_000}, "30000 x 30000 pixels, at most 100 megapixels"),
+            ({"Rows": 30_000, "Columns": 30_000}, "30000 x 30000 pixels, at most 50 megapixels"),
             ({"BitsAllocated": 32}, "1 samples of 32 bits"),
             ({"SamplesPerPixel": 4}, "4 samples"),
             ({"PhotometricInterpretation": "HSV"}, "HSV"),
@@ -341,7 +348,7 @@ class TestRefusals:
 class TestNotes:
     def test_the_leg_says_what_it_is_but_is_read(self) -> None:
         image = read_image(Path(sample("RG3_UNCR.dcm").filename))
-        assert image.notes == ("its header names the body part EXTREMITY, not the chest",)
+        assert image.notes[0] == "its header names the body part EXTREMITY, not the chest"
 
     @pytest.mark.parametrize("part", ["", "CHEST", "THORAX", None])
     def test_chests_have_none(self, part: str | None) -> None:
@@ -353,4 +360,4 @@ class TestNotes:
 
 @pytest.mark.parametrize("frame", [b"", b"\xff\xd8", b"\xff\xd8\xff\xe0\x00", b"\xff\x4f\xff\x51", b"RLE"])
 def test_codestream_without_a_size(frame: bytes) -> None:
-    assert codestream_size(frame) is None
+    assert read_codestream(frame) is None

@@ -21,7 +21,13 @@ MAX_READS: Final = 50_000
 MAX_VALUE_BYTES: Final = 2**20
 """Of an element that is interpreted. The longest of a radiograph, a lookup table, has 128 KiB."""
 
-INTERPRETED_GROUPS: Final = (0x0008, 0x0018, 0x0028, 0x2050)
+MAX_TABLES_BYTES: Final = 2**22
+"""Of a sequence of lookup tables: some thirty of the longest."""
+
+TABLES: Final = (0x00283000, 0x00283010)
+"""Modality and VOI LUT Sequence."""
+
+INTERPRETED_GROUPS: Final = (0x0008, 0x0010, 0x0018, 0x0020, 0x0028, 0x2050)
 """Groups whose elements are asked for. Values of all others stay bytes that nobody looks into."""
 
 
@@ -59,7 +65,7 @@ def check_lengths(dataset: Dataset, name: str) -> None:
         element = dataset.get_item(tag)
         if tag.group not in INTERPRETED_GROUPS or not isinstance(element, RawDataElement):
             continue
-        if len(element.value or b"") > MAX_VALUE_BYTES:
+        if len(element.value or b"") > (MAX_TABLES_BYTES if tag in TABLES else MAX_VALUE_BYTES):
             raise RefusedInputError(
                 f"{name}: its element {tag} holds {len(element.value or b'') / 2**20:.1f} MiB, more than any "
                 "radiograph's; export it anew"

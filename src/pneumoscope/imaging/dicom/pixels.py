@@ -1,236 +1,269 @@
-"""DICOM radiographs in, grey ``uint8`` pixels out.
+"""From the values that a DICOM file stores to grey levels.
 
 The order is that of PS3.3 C.11 and PS3.4 N.2: stored values, Modality LUT or rescale, VOI LUT or window, then
-inversion. The VOI's output range becomes 0..255; an image without a VOI is stretched from its 0.5th to its 99.5th
-percentile. Padding pixels become black. Where a file holds several VOI LUTs or windows the first is used, and a VOI LUT
-goes before a window.
+inversion. The VOI's output range becomes 0..255; of 8 bits or fewer without a VOI the whole range does, and a deeper
+image without one is stretched from its 0.5th to its 99.5th percentile. Padding pixels become black. Where a file holds
+several VOI LUTs or windows the first is used, and a VOI LUT goes before a window.
 
 Images are inverted where the photometric interpretation is MONOCHROME1 or the Presentation LUT Shape is INVERSE; for a
 DX image both say the same thing once.
+
+Stored values have at most 16 bits, so the pipeline runs over the values that occur, not over the pixels: a table from
+value to grey level is made, and each pixel is looked up in it.
 """
 
 from __future__ import annotations
 
-import hashlib
-import struct
-import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import dcmread
 from pydicom.dataset import FileDataset
-from pydicom.encaps import generate_frames
-from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.pixels import apply_color_lut, get_decoder
-from pydicom.uid import (
-    UID,
-    ComputedRadiographyImageStorage,
-    DeflatedExplicitVRLittleEndian,
-    DigitalXRayImageStorageForPresentation,
-    DigitalXRayImageStorageForProcessing,
-    ImplicitVRLittleEndian,
-    SecondaryCaptureImageStorage,
-)
+from pydicom.pixels import apply_color_lut, convert_color_space
 
-from pneumoscope.errors import RefusedInputError, UnreadableInputError
-from pneumoscope.imaging.dicom.bounds import BoundedReader, check_lengths
-from pneumoscope.imaging.dicom.codestream import codestream_size, is_cut_short
+from pneumoscope.errors import RefusedInputError
+from pneumoscope.imaging.dicom.codecs import Codec
 from pneumoscope.imaging.dicom.lut import LookupTable, apply_window
-from pneumoscope.imaging.quiet import quiet_warnings
-from pneumoscope.imaging.radiograph import ImageFormat, Radiograph, check_size, grey_and_chroma
-
-RADIOGRAPH_CLASSES: Final = (
-    ComputedRadiographyImageStorage,
-    DigitalXRayImageStorageForPresentation,
-    SecondaryCaptureImageStorage,
-)
-RADIOGRAPH_MODALITIES: Final = ("CR", "DX", "RG")
-"""RG (radiographic imaging) is what digitised film and older equipment write."""
-
-CAPTURE_MODALITIES: Final = (*RADIOGRAPH_MODALITIES, "OT", "SC", "")
-"""What a secondary capture may say: many writers know no better than OT (other)."""
-
-CHEST_PARTS: Final = ("", "CHEST", "THORAX", "LUNG", "LUNGS", "CHESTABDOMEN", "TORSO", "TRUNK", "RIB", "RIBS")
-LATERAL_VIEWS: Final = ("LL", "RL", "LLD", "RLD", "LATERAL", "LAT")
+from pneumoscope.imaging.radiograph import grey_and_chroma
 
 NO_VOI_PERCENTILES: Final = (0.5, 99.5)
 
-_PIXEL_DATA_TAG: Final = b"\xe0\x7f\x10\x00"  # (7FE0,0010); big-endian files are never encapsulated
+MAX_CLIPPED: Final = 0.8
+"""Share of the pixels that a window may put at one end of the scale; one that shows less was meant for other values."""
 
-# What pydicom and its plugins raise on damaged files. RuntimeError includes the recursion limit (nested sequences).
-_DAMAGED: Final = (
-    AttributeError,
-    BytesLengthException,
-    EOFError,
-    InvalidDicomError,
-    LookupError,
-    OSError,
-    OverflowError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
+_STRIP: Final = 2**20  # pixels looked up at a time
 
 
-def decode(data: bytes, *, name: str) -> Radiograph:
-    """Decode one DICOM file.
+@dataclass(frozen=True, eq=False)
+class Rendered:
+    """Grey levels of an image as stored.
 
-    Args:
-        data: the whole file, with or without preamble and file meta information.
-        name: what messages call it.
+    Attributes:
+        pixels: ``uint8 [H, W]``, 0 black to 255 white; the caller's to write to.
+        chroma: as in :class:`~pneumoscope.imaging.radiograph.Radiograph`.
+        padding: ``bool [H, W]``, true where the file declares that no image is; ``None`` without padding.
+    """
 
-    Returns:
-        The image as a viewer would show it, 0 black to 255 white. ``notes`` says where the header names another body
-        part than the chest, or a lateral view: headers are too often wrong to refuse by.
+    pixels: NDArray[np.uint8]
+    chroma: float = 0.0
+    padding: NDArray[np.bool_] | None = None
+
+
+def native_values(dataset: FileDataset, name: str) -> tuple[NDArray[Any], str]:
+    """The stored values of an uncompressed image, and the photometric interpretation that they have now.
 
     Raises:
-        UnreadableInputError: damaged or cut short.
-        RefusedInputError: not a single-frame CR, DX or secondary-capture image, or one that cannot be decoded here.
+        RefusedInputError: several images.
+        EOFError: the pixel data stop too early.
     """
-    with quiet_warnings():
-        try:
-            dataset = _read_dataset(data, name)
-            if "PixelData" not in dataset and _PIXEL_DATA_TAG in data:
-                # pydicom drops an element that the end of the file cuts off.
-                raise EOFError("its pixel data stop too early")
-            _check_header(dataset, name)
-            grey, chroma = _render(dataset, name)
-            notes = _notes(dataset)
-            width, height = int(dataset.Columns), int(dataset.Rows)
-        except _DAMAGED as error:
-            reason = " ".join(str(error).split())[:200]
-            raise UnreadableInputError(f"{name}: damaged or cut short DICOM file ({reason})") from error
-    return Radiograph(grey, width, height, chroma, ImageFormat.DICOM, hashlib.sha256(data).hexdigest(), notes)
-
-
-def _read_dataset(data: bytes, name: str) -> FileDataset:
-    if DeflatedExplicitVRLittleEndian.encode() in data[:4096]:
-        # pydicom would inflate it whole, whatever its size, before a single tag can be checked.
-        raise RefusedInputError(f"{name}: the deflated transfer syntax is not read; convert it to Explicit VR")
-    dataset = dcmread(BoundedReader(data, name), force=True)
-    check_lengths(dataset, name)
-    if "TransferSyntaxUID" not in dataset.file_meta:
-        if not dataset.get("SOPClassUID") and not dataset.get("Rows"):
-            raise ValueError("no DICOM data set in it")
-        dataset.file_meta.TransferSyntaxUID = _bare_syntax(dataset)
-    return dataset
-
-
-def _bare_syntax(dataset: FileDataset) -> UID:
-    implicit, little = dataset.original_encoding
-    if implicit:
-        return ImplicitVRLittleEndian
-    return UID("1.2.840.10008.1.2.1" if little else "1.2.840.10008.1.2.2")
-
-
-def _check_header(dataset: FileDataset, name: str) -> None:
-    """Refuse what is not one radiograph of a decodable kind, before its pixels are touched."""
-    _check_kind(dataset, name)
-    frames = int(dataset.get("NumberOfFrames") or 1)
-    if frames > 1:
-        raise RefusedInputError(f"{name}: {frames} frames, one image needed; extract the frame to judge")
-    if not dataset.get("PixelData"):
-        raise RefusedInputError(f"{name}: a DICOM file without pixel data; send the image itself, whole")
-    check_size(int(dataset.Columns), int(dataset.Rows), name)
-    syntax = dataset.file_meta.TransferSyntaxUID
-    try:
-        get_decoder(syntax)
-    except NotImplementedError:
-        raise RefusedInputError(f"{name}: transfer syntax {syntax.name} is not read") from None
-    if dataset.BitsAllocated not in (8, 16) or dataset.SamplesPerPixel not in (1, 3):
-        raise RefusedInputError(
-            f"{name}: {dataset.SamplesPerPixel} samples of {dataset.BitsAllocated} bits a pixel; "
-            "1 or 3 samples of 8 or 16 bits are read"
-        )
-    if syntax.is_encapsulated:
-        frame = next(generate_frames(BoundedReader(dataset.PixelData, name), number_of_frames=1))
-        if is_cut_short(frame):
-            raise EOFError("its compressed image stops too early")
-        claimed = codestream_size(frame)
-        if claimed is not None and claimed != (dataset.Columns, dataset.Rows):
-            raise ValueError(
-                f"its header says {dataset.Columns} x {dataset.Rows} pixels, its image {claimed[0]} x {claimed[1]}"
-            )
-
-
-def _check_kind(dataset: FileDataset, name: str) -> None:
-    sop_class = UID(dataset.get("SOPClassUID") or "")
-    modality = str(dataset.get("Modality") or "")
-    if sop_class == DigitalXRayImageStorageForProcessing:
-        raise RefusedInputError(f"{name}: raw detector data 'for processing'; send the 'for presentation' image")
-    if sop_class and sop_class not in RADIOGRAPH_CLASSES:
-        raise RefusedInputError(f"{name}: {sop_class.name}, not a CR, DX or secondary-capture image")
-    if sop_class == SecondaryCaptureImageStorage:
-        allowed: tuple[str, ...] = CAPTURE_MODALITIES
+    rows, columns, samples = int(dataset.Rows), int(dataset.Columns), int(dataset.SamplesPerPixel)
+    width = int(dataset.BitsAllocated) // 8
+    photometric = str(dataset.PhotometricInterpretation)
+    halved = photometric == "YBR_FULL_422"
+    data: bytes = dataset.PixelData
+    count = rows * columns * (2 if halved else samples)
+    if len(data) < count * width:
+        raise EOFError(f"its pixel data stop too early, {len(data)} of {count * width} bytes")
+    if len(data) >= 2 * count * width:
+        raise RefusedInputError(f"{name}: pixel data of {len(data) // (count * width)} frames, one image needed")
+    big = not dataset.file_meta.TransferSyntaxUID.is_little_endian
+    if big and width == 1 and dataset["PixelData"].VR == "OW":  # bytes in pairs, PS3.5 A.3 and 8.1.1
+        data = np.frombuffer(data[: len(data) // 2 * 2], np.uint16).byteswap().tobytes()
+    values = np.frombuffer(data, f"{'>' if big else '<'}u{width}", count).astype(f"u{width}", copy=False)
+    if halved:
+        return _full_chroma(values, rows, columns), "YBR_FULL"
+    if samples == 1:
+        shaped = values.reshape(rows, columns)
+    elif int(dataset.get("PlanarConfiguration") or 0):
+        shaped = np.moveaxis(values.reshape(samples, rows, columns), 0, -1)
     else:
-        # A CR or DX object is what its class says, even where the modality is left out.
-        allowed = (*RADIOGRAPH_MODALITIES, "") if sop_class else RADIOGRAPH_MODALITIES
-    if modality not in allowed:
-        raise RefusedInputError(f"{name}: modality {modality or 'not given'}, only radiographs (CR, DX) are judged")
+        shaped = values.reshape(rows, columns, samples)
+    return _as_declared(dataset, shaped), photometric
 
 
-def _render(dataset: FileDataset, name: str) -> tuple[NDArray[np.uint8], float]:
-    """Decode, and apply the grey-scale or colour pipeline."""
-    syntax = dataset.file_meta.TransferSyntaxUID
-    # One plugin for every syntax, so that two installations never differ by which optional decoder they found.
-    plugin = "pylibjpeg" if syntax.is_encapsulated else ""
-    stored, meta = get_decoder(syntax).as_array(dataset, decoding_plugin=plugin)
-    photometric = str(meta["photometric_interpretation"])
-    if photometric in ("MONOCHROME1", "MONOCHROME2"):
-        return _render_monochrome(dataset, stored, photometric), 0.0
-    if photometric == "PALETTE COLOR":
+def _full_chroma(values: NDArray[Any], rows: int, columns: int) -> NDArray[Any]:
+    """Two luma, one blue and one red chroma value for each two pixels of a row (PS3.3 C.7.6.3.1.2) to three a pixel."""
+    if columns % 2:
+        raise ValueError(f"{columns} columns of halved chroma")
+    pairs = values.reshape(rows, columns // 2, 4)
+    chroma = np.repeat(pairs[..., 2:], 2, axis=1)
+    return np.concatenate([pairs[..., :2].reshape(rows, columns, 1), chroma], axis=2)
+
+
+def stored_values(dataset: FileDataset, decoded: NDArray[Any], codec: Codec) -> tuple[NDArray[Any], str]:
+    """The same of what a decoder gave back.
+
+    Args:
+        dataset: the header.
+        decoded: ``[H, W]`` or ``[H, W, 3]``.
+        codec: that it was compressed with.
+    """
+    photometric = str(dataset.PhotometricInterpretation)
+    if codec is Codec.JPEG and decoded.ndim == 3:
+        return decoded, "RGB"  # libjpeg converts
+    if codec is Codec.JPEG_2000 and photometric in ("YBR_RCT", "YBR_ICT"):
+        photometric = "RGB"  # the inverse of its component transform was applied
+    if codec is Codec.RLE:
+        return _as_declared(dataset, decoded), photometric
+    return _as_signed(dataset, decoded), photometric
+
+
+def _as_declared(dataset: FileDataset, values: NDArray[Any]) -> NDArray[Any]:
+    """Only the stored bits, where High Bit says they lie, as signed numbers where the header says so."""
+    stored = int(dataset.BitsStored)
+    high = int(dataset.get("HighBit", stored - 1))
+    if not stored - 1 <= high < int(dataset.BitsAllocated):
+        raise ValueError(f"high bit {high} of {stored} bits stored")
+    shift = high + 1 - stored
+    return _as_signed(dataset, values >> np.array(shift, values.dtype) if shift else values)
+
+
+def _as_signed(dataset: FileDataset, values: NDArray[Any]) -> NDArray[Any]:
+    """Mask unused bits; two's complement of the stored bits becomes signed numbers."""
+    bits, width = int(dataset.BitsStored), 8 * values.dtype.itemsize
+    signed = int(dataset.get("PixelRepresentation") or 0) == 1
+    if signed == (values.dtype.kind == "i") and bits >= width:
+        return values
+    unused = max(0, width - bits)
+    unsigned = values.astype(f"u{values.dtype.itemsize}", copy=False) << np.array(unused, f"u{values.dtype.itemsize}")
+    kind = unsigned.view(f"i{values.dtype.itemsize}") if signed else unsigned
+    return kind >> np.array(unused, kind.dtype)
+
+
+def render(dataset: FileDataset, stored: NDArray[Any], photometric: str, name: str) -> Rendered:
+    """Apply the grey-scale or colour pipeline.
+
+    Args:
+        dataset: the header.
+        stored: ``[H, W]`` or ``[H, W, 3]`` integers.
+        photometric: their photometric interpretation.
+        name: what messages call the file.
+
+    Raises:
+        RefusedInputError: a photometric interpretation that is not read, or a window that does not meet the pixels.
+        ValueError: a lookup table or window that makes no sense.
+    """
+    if stored.ndim == 2 and photometric in ("MONOCHROME1", "MONOCHROME2"):
+        return _render_monochrome(dataset, stored, photometric, name)
+    if stored.ndim == 2 and photometric == "PALETTE COLOR":
         rgb = apply_color_lut(stored, dataset)
         bits = 8 * rgb.dtype.itemsize
-    elif photometric == "RGB":
+    elif stored.ndim == 3 and photometric in ("RGB", "YBR_FULL"):
         rgb, bits = stored, int(dataset.BitsStored)
     else:
         raise RefusedInputError(f"{name}: photometric interpretation {photometric} is not read")
-    return grey_and_chroma((rgb >> max(0, bits - 8)).astype(np.uint8))
+    rgb = (rgb >> max(0, bits - 8)).astype(np.uint8)
+    if photometric == "YBR_FULL":
+        rgb = convert_color_space(rgb, "YBR_FULL", "RGB")
+    grey, chroma = grey_and_chroma(np.ascontiguousarray(rgb))
+    return Rendered(grey.copy(), chroma)
 
 
-def _render_monochrome(dataset: FileDataset, stored: NDArray[Any], photometric: str) -> NDArray[np.uint8]:
-    padding = _padding(dataset, stored)
-    shown = _apply_voi(dataset, _apply_modality(dataset, stored), padding)
+def _strips(stored: NDArray[Any]) -> Iterator[slice]:
+    rows = max(1, _STRIP // stored.shape[1])
+    for top in range(0, stored.shape[0], rows):
+        yield slice(top, top + rows)
+
+
+def _render_monochrome(dataset: FileDataset, stored: NDArray[Any], photometric: str, name: str) -> Rendered:
+    low, high = int(stored.min()), int(stored.max())
+    levels = np.arange(low, high + 1)
+    counts = np.zeros(len(levels), np.int64)
+    for strip in _strips(stored):
+        counts += np.bincount((stored[strip].astype(np.int32) - low).ravel(), minlength=len(levels))
+    is_padding = _padding_levels(dataset, levels, counts)
+    shown = _apply_voi(dataset, _apply_modality(dataset, levels), counts * ~is_padding, name)
     inverse = photometric == "MONOCHROME1" or dataset.get("PresentationLUTShape") == "INVERSE"
-    grey: NDArray[np.uint8] = np.rint((1 - shown if inverse else shown) * 255).astype(np.uint8)
-    if padding is not None:
-        grey[padding] = 0
-    return grey
+    table: NDArray[np.uint8] = np.rint((1 - shown if inverse else shown) * 255).astype(np.uint8)
+    table[is_padding] = 0
+    grey = np.empty(stored.shape, np.uint8)
+    padding = np.empty(stored.shape, np.bool_) if is_padding.any() else None
+    for strip in _strips(stored):
+        index = stored[strip].astype(np.int32) - low
+        grey[strip] = table[index]
+        if padding is not None:
+            padding[strip] = is_padding[index]
+    return Rendered(grey, 0.0, padding)
 
 
-def _padding(dataset: FileDataset, stored: NDArray[Any]) -> NDArray[np.bool_] | None:
-    """Where stored values are padding (PS3.3 C.7.5.1.1.2); None without padding, or where all would be."""
+def _padding_levels(dataset: FileDataset, levels: NDArray[Any], counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which stored values are padding (PS3.3 C.7.5.1.1.2); none without padding, or where all pixels would be."""
+    none = np.zeros(len(levels), np.bool_)
     first = dataset.get("PixelPaddingValue")
-    if first is None:
-        return None
-    last = dataset.get("PixelPaddingRangeLimit", first)
-    low, high = sorted((int(first), int(last)))
-    mask = (stored >= low) & (stored <= high)
-    return mask if mask.any() and not mask.all() else None
+    if first is None or first == "":
+        return none
+    last = dataset.get("PixelPaddingRangeLimit")
+    ends = sorted(_as_pixel(dataset, int(end)) for end in (first, first if last in (None, "") else last))
+    inside = (levels >= ends[0]) & (levels <= ends[1])
+    return inside if counts[inside].any() and counts[~inside].any() else none
 
 
-def _apply_modality(dataset: FileDataset, stored: NDArray[Any]) -> NDArray[np.float32]:
+def _as_pixel(dataset: FileDataset, value: int) -> int:
+    """A value whose VR (US or SS) may have been guessed wrong, as a pixel of this image would hold it."""
+    bits = int(dataset.BitsAllocated)
+    value %= 2**bits
+    return value - 2**bits if int(dataset.get("PixelRepresentation") or 0) == 1 and value >= 2 ** (bits - 1) else value
+
+
+def _apply_modality(dataset: FileDataset, levels: NDArray[Any]) -> NDArray[np.float32]:
     if items := dataset.get("ModalityLUTSequence"):
-        return _table(dataset, items).apply(stored).astype(np.float32)
+        return _table(dataset, items).apply(levels).astype(np.float32)
     slope, intercept = _number(dataset, "RescaleSlope", 1.0), _number(dataset, "RescaleIntercept", 0.0)
-    return stored.astype(np.float32) * np.float32(slope or 1.0) + np.float32(intercept)
+    return levels.astype(np.float32) * np.float32(slope or 1.0) + np.float32(intercept)
 
 
 def _apply_voi(
-    dataset: FileDataset, values: NDArray[np.float32], padding: NDArray[np.bool_] | None
+    dataset: FileDataset, values: NDArray[np.float32], counts: NDArray[np.int64], name: str
 ) -> NDArray[np.float32]:
-    """Map to 0..1 by the first VOI LUT, else the first window, else robust percentiles."""
+    """Map to 0..1 by the first VOI LUT, else the first window, else the range of 8 bits, else robust percentiles.
+
+    Args:
+        dataset: the header.
+        values: ``float32 [N]``, what each stored value means.
+        counts: pixels of each stored value, padding left out.
+        name: what messages call the file.
+    """
     if items := dataset.get("VOILUTSequence"):
         table = _table(dataset, items)
         return np.asarray(np.clip(table.apply(values) / table.maximum, 0, 1), np.float32)
     centre, width = _number(dataset, "WindowCenter", np.nan), _number(dataset, "WindowWidth", np.nan)
     if width >= 1:  # smaller and missing widths are written by devices that have no window
-        return apply_window(values, centre, width, str(dataset.get("VOILUTFunction") or "LINEAR"))
-    low, high = np.percentile(values if padding is None else values[~padding], NO_VOI_PERCENTILES)
+        shown = apply_window(values, centre, width, str(dataset.get("VOILUTFunction") or "LINEAR"))
+        _check_window(shown, values, counts, f"{centre:g}/{width:g}", name)
+        return shown
+    bits = int(dataset.BitsStored)
+    if bits <= 8 and not int(dataset.get("PixelRepresentation") or 0):
+        ends = _apply_modality(dataset, np.array([0, 2**bits - 1]))
+        low, high = float(ends.min()), float(ends.max())
+    else:
+        low, high = _percentiles(values, counts)
     return np.asarray(np.clip((values - low) / max(high - low, 1e-6), 0, 1), np.float32)
+
+
+def _check_window(
+    shown: NDArray[np.float32], values: NDArray[np.float32], counts: NDArray[np.int64], window: str, name: str
+) -> None:
+    total = counts.sum()
+    if max(counts[shown <= 0].sum(), counts[shown >= 1].sum()) > MAX_CLIPPED * total:
+        there = values[counts > 0]
+        raise RefusedInputError(
+            f"{name}: the header's window {window} does not meet the pixels {there.min():g}..{there.max():g}; "
+            "export it with the window it is read with"
+        )
+
+
+def _percentiles(values: NDArray[np.float32], counts: NDArray[np.int64]) -> tuple[float, float]:
+    """``NO_VOI_PERCENTILES`` of the pixels, as ``np.percentile`` gives them."""
+    order = np.argsort(values, kind="stable")
+    ordered, until = values[order], np.cumsum(counts[order])
+    results = []
+    for percentile in NO_VOI_PERCENTILES:
+        position = percentile / 100 * (until[-1] - 1)
+        below, above = (ordered[np.searchsorted(until, at, side="right")] for at in (int(position), int(np.ceil(position))))
+        results.append(float(below + (above - below) * (position - int(position))))
+    return results[0], results[1]
 
 
 def _table(dataset: FileDataset, items: Any) -> LookupTable:
@@ -243,14 +276,3 @@ def _number(dataset: FileDataset, keyword: str, default: float) -> float:
     if isinstance(value, (list, tuple)) or hasattr(value, "append"):
         value = value[0] if len(value) else None
     return default if value in (None, "") else float(value)
-
-
-def _notes(dataset: FileDataset) -> tuple[str, ...]:
-    part = str(dataset.get("BodyPartExamined") or "").upper()
-    view = str(dataset.get("ViewPosition") or "").upper()
-    notes = []
-    if part.replace(" ", "") not in CHEST_PARTS:
-        notes.append(f"its header names the body part {part}, not the chest")
-    if view in LATERAL_VIEWS:
-        notes.append(f"its header names the view {view}; the model knows frontal views")
-    return tuple(notes)
