@@ -5,6 +5,7 @@ import os
 import struct
 import sys
 import threading
+import time
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -14,10 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, TiffImagePlugin
+from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from pneumoscope.errors import InputError, MissingExtraError, RefusedInputError, UnreadableInputError
 from pneumoscope.imaging import raster
+from pneumoscope.imaging.limits import DecodingBudget
 from pneumoscope.imaging.quiet import quiet_warnings
 from pneumoscope.imaging.radiograph import ImageFormat, Radiograph
 from pneumoscope.imaging.raster import DRAFT_OVERSAMPLING
@@ -312,6 +314,114 @@ class TestBadInput:
         monkeypatch.setitem(sys.modules, "pydicom", None)
         with pytest.raises(MissingExtraError, match=r"pneumoscope\[dicom\]"):
             read_image(bytes(128) + b"DICM" + bytes(100))
+
+
+def gif_of_comments(count: int) -> bytes:
+    sound = encode(CHEST, "GIF")
+    place = 13 + 3 * 2 ** ((sound[10] & 7) + 1)
+    return sound[:place] + b"\x21\xfe" + b"\x01a" * count + b"\0" + sound[place:]
+
+
+def tiff_of_pages(count: int) -> bytes:
+    """A picture, and directories that point at one another."""
+    data = bytearray(encode(CHEST, "TIFF"))
+    first = struct.unpack_from("<I", data, 4)[0]
+    entries = struct.unpack_from("<H", data, first)[0]
+    directory = bytes(data[first : first + 2 + 12 * entries])
+    struct.pack_into("<I", data, first + 2 + 12 * entries, len(data))
+    for _ in range(count):
+        data += directory + struct.pack("<I", len(data) + len(directory) + 4)
+    struct.pack_into("<I", data, len(data) - 4, 0)
+    return bytes(data)
+
+
+class TestHostile:
+    """Files whose cost does not show in their size: refused in less than a second."""
+
+    @pytest.mark.parametrize(
+        ("data", "message"),
+        [
+            (gif_of_comments(1_000_000), "a GIF of far more blocks"),
+            (tiff_of_pages(30_000), "several frames or pages"),
+            (ENCODED["JPEG"][:2] + b"\xff\xe5\0\x04ab" * 500_000 + ENCODED["JPEG"][2:], "segments"),
+            (ENCODED["JPEG"][:-2] + b"\xff\xda\0\x08\1\1\0\0\x3f\0" * 100_000 + b"\xff\xd9", "scans"),
+        ],
+        ids=["GIF comments", "TIFF pages", "JPEG segments", "JPEG scans"],
+    )
+    def test_many_parts(self, data: bytes, message: str) -> None:
+        start = time.perf_counter()
+        with pytest.raises(RefusedInputError, match=message):
+            read_image(data)
+        assert time.perf_counter() - start < 1
+
+    def test_a_comment_is_no_fault(self) -> None:
+        assert np.array_equal(read_image(gif_of_comments(20)).pixels, CHEST)
+
+    def test_a_tiff_of_one_huge_tile(self) -> None:
+        data = encode(CHEST, "TIFF", compression="tiff_lzw")
+        strip = struct.pack("<HHI", 278, 3, 1)  # RowsPerStrip becomes TileWidth, StripByteCounts TileLength
+        assert strip in data
+        tags = {278: 322, 279: 323}
+        tiled = bytearray(data)
+        first = struct.unpack_from("<I", data, 4)[0]
+        for entry in range(struct.unpack_from("<H", data, first)[0]):
+            at = first + 2 + 12 * entry
+            if (tag := struct.unpack_from("<H", data, at)[0]) in tags:
+                struct.pack_into("<HHII", tiled, at, tags[tag], 4, 1, 60_000)
+        with pytest.raises(RefusedInputError, match="tiles of 60000 x 60000"):
+            read_image(bytes(tiled))
+
+    def test_memory_is_shared(self) -> None:
+        budget = DecodingBudget(100)
+        with budget.reserve(60):
+            waiting = threading.Thread(target=lambda: budget.reserve(60).__enter__())
+            waiting.start()
+            waiting.join(0.1)
+            assert waiting.is_alive()
+        waiting.join(5)
+        assert not waiting.is_alive()
+        with budget.reserve(10**9):  # more than there is: alone
+            pass
+
+    def test_its_own_pictures_are_refused(self) -> None:
+        with pytest.raises(RefusedInputError, match="Pneumoscope made itself"):
+            read_image(encode(CHEST, "PNG", pnginfo=software("Pneumoscope")))
+        assert read_image(encode(CHEST, "PNG", pnginfo=software("GIMP"))).notes == ()
+
+
+def software(name: str) -> PngImagePlugin.PngInfo:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Software", name)
+    return info
+
+
+class TestNamesOfUnreadFormats:
+    @pytest.mark.parametrize(
+        ("data", "what"),
+        [
+            (b"\0\0\0\x1cftypheic\0\0\0\0mif1heic" + bytes(40), "HEIC is not read"),
+            (b"\0\0\0\x1cftypavif\0\0\0\0mif1avif" + bytes(40), "AVIF is not read"),
+            (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(40), "JPEG XL is not read"),
+            (b"\xff\xd8\xff\xe8\0\x04ab\xff\xf7" + bytes(40), "JPEG-LS is not read outside DICOM"),
+            (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(40), "JPEG 2000 is not read outside DICOM"),
+            (b"%PDF-1.7\n" + bytes(40), "PDF is a document"),
+            (b"BM, dear colleague, and thanks for all", "not an image of a known format"),
+        ],
+    )
+    def test_message(self, data: bytes, what: str) -> None:
+        with pytest.raises(UnreadableInputError, match=what) as caught:
+            read_image(data)
+        assert caught.value.sha256 == hashlib.sha256(data).hexdigest()
+
+    def test_transparent_everywhere(self) -> None:
+        clear = Image.merge("LA", [Image.fromarray(CHEST), Image.new("L", (240, 180), 0)])
+        image = read_image(encode(clear))
+        assert np.array_equal(image.pixels, CHEST) and "transparent" in image.notes[0]
+
+    @pytest.mark.parametrize("bits", [12, 14, 15])
+    def test_fewer_bits_than_sixteen(self, bits: int) -> None:
+        with pytest.raises(RefusedInputError, match=f"as of {bits} bits"):
+            read_image(encode(CHEST.astype(np.uint16) << (bits - 8), "PNG"))
 
 
 class TestThreads:

@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from pneumoscope.errors import UsageError
-from pneumoscope.imaging.search import IMAGE_ENDINGS, is_image_file
+from pneumoscope.imaging.formats import image_format, unread_picture
+from pneumoscope.imaging.search import describe_passed_over, find_radiographs
 
 STANDARD_INPUT: Final = "-"
+Tell = Callable[[str], None]
+
+_BYTE_ORDER_MARK: Final = "\ufeff"
 
 
 @dataclass(frozen=True)
@@ -30,68 +34,73 @@ class Inputs:
 def find_inputs(
     paths: Sequence[str],
     lines: Callable[[], Iterable[str]],
-    warn: Callable[[str], None],
+    warn: Tell,
     *,
+    tell: Tell = lambda _: None,
     leave_out: Path | None = None,
 ) -> Inputs:
     """Find the files to judge.
 
     A file stands for itself, whether it exists or not: what cannot be read becomes a record. A folder stands for
-    the images in it and below it, sorted: files with the ending of an image, and others that are DICOM by content;
-    hidden files and folders in it are left out. ``-`` stands for the paths
-    that standard input gives, one a line.
+    the images in it and below it, as :mod:`pneumoscope.imaging.search` finds them. ``-`` stands for the paths that
+    standard input gives, one a line, with or without a byte order mark.
 
     Args:
         paths: as given.
         lines: gives the lines of standard input.
         warn: told of a folder that cannot be listed.
+        tell: told of what a folder holds and is not judged.
         leave_out: an output folder, not searched.
 
     Raises:
-        UsageError: a folder holds no images; or, when iterated, standard input gave no path.
+        UsageError: a folder holds no images; or, when iterated, standard input gave no path, or no text.
     """
     parts: list[Iterable[str]] = []
     total = 0
     for path in paths:
         if path == STANDARD_INPUT:
-            parts.append(_from_lines(lines, warn, leave_out))
+            parts.append(_from_lines(lines, warn, tell, leave_out))
             continue
-        found = _expand(path, warn, leave_out)
+        found = _expand(path, warn, tell, leave_out)
         if not found:
-            raise UsageError(
-                f"{path}: no images in this folder (endings looked for: {', '.join(sorted(IMAGE_ENDINGS))})"
-            )
+            raise UsageError(f"{path}: no images in this folder, by ending or by content")
         parts.append(found)
         total += len(found)
     return Inputs((path for part in parts for path in part), None if STANDARD_INPUT in paths else total)
 
 
-def _from_lines(
-    lines: Callable[[], Iterable[str]], warn: Callable[[str], None], leave_out: Path | None
-) -> Iterator[str]:
+def _from_lines(lines: Callable[[], Iterable[str]], warn: Tell, tell: Tell, leave_out: Path | None) -> Iterator[str]:
     empty = True
-    for line in lines():
+    for number, line in enumerate(lines()):
+        if number == 0:
+            _check_text(line)
+            line = line.removeprefix(_BYTE_ORDER_MARK)
         path = line.rstrip("\r\n")
         if path:
             empty = False
             # A folder without images stays what it is here: others were judged before, so it becomes a record.
-            yield from _expand(path, warn, leave_out) or [path]
+            yield from _expand(path, warn, tell, leave_out) or [path]
     if empty:
         raise UsageError("standard input: no paths on it; give one a line")
 
 
-def _expand(path: str, warn: Callable[[str], None], leave_out: Path | None) -> list[str]:
+def _check_text(first: str) -> None:
+    """Refuse an image, or text of another encoding, where paths are wanted: each line of it would become a record."""
+    head = first.encode("utf-8", "surrogateescape")
+    kind = image_format(head) or unread_picture(head)
+    if kind or "\0" in first:
+        what = f"the bytes of an image ({kind})" if kind else "no text in UTF-8"
+        raise UsageError(f"standard input: {what}; give paths, one a line, or the image's path as an argument")
+
+
+def _expand(path: str, warn: Tell, tell: Tell, leave_out: Path | None) -> list[str]:
     if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises on a NUL in the name, which is a record here
         return [path]
-    return [str(file) for file in sorted(_search(Path(path), warn, leave_out))]
 
-
-def _search(folder: Path, warn: Callable[[str], None], leave_out: Path | None) -> Iterator[Path]:
     def unlisted(error: OSError) -> None:
         warn(f"{error.filename}: cannot be listed ({error.strerror}); its images are not judged")
 
-    skipped = None if leave_out is None else leave_out.resolve()
-    for place, folders, files in os.walk(folder, onerror=unlisted):
-        here = Path(place)
-        folders[:] = [name for name in folders if not name.startswith(".") and (here / name).resolve() != skipped]
-        yield from (here / name for name in files if not name.startswith(".") and is_image_file(here / name))
+    found, passed = find_radiographs(Path(path), unlisted, leave_out=leave_out)
+    if passed:
+        tell(describe_passed_over(passed))
+    return [str(file) for file in found]

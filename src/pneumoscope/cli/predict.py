@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _WIDTH = 34  # of the longest result of a built-in operating point, "uncertain (above high_specificity)"
 HEADER = f"{'result':<{_WIDTH}}  {'score':>8}  file"
+NOTE_INDENT = HEADER.index("file") + 2
+"""Notes on a record stand below its line, a little to the right of the path."""
 
 
 @click.command()
@@ -62,7 +64,10 @@ def predict(
         problems.append(message)
         click.echo(message, err=True)
 
-    inputs = find_inputs(paths, standard_input, warn, leave_out=heatmaps)
+    def tell(message: str) -> None:
+        click.echo(message, err=True)
+
+    inputs = find_inputs(paths, standard_input, warn, tell=tell, leave_out=heatmaps)
     model = open_model(model_file, operating_point)
     predictions: Iterable[Prediction] = model.predict_many(
         inputs.paths, jobs=jobs, operating_point=operating_point, prevalence=prevalence
@@ -119,6 +124,8 @@ def _write_table(
     for prediction, picture in records:
         counts[_kind(prediction)] += 1
         click.echo(as_row(prediction, picture))
+        for note in prediction.notes:
+            click.echo(f"{'':<{NOTE_INDENT}}{_printable(note)}")
     name, point = model.contract.operating_point(operating_point)
     shown = ["above", "below", *(["uncertain"] if model.contract.conformal else []), "refused", "error"]
     words = {"error": wording.words()["error"]}

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from pneumoscope.datasets.source import LabelledImage, Scan
 from pneumoscope.errors import DataError
-from pneumoscope.imaging.search import IMAGE_ENDINGS
+from pneumoscope.imaging.search import IMAGE_ENDINGS, why_not
 from pneumoscope.labels import Label
+
+__all__ = ["IMAGE_ENDINGS", "Split", "describe_left_out", "official_splits", "scan_layout"]
 
 _LISTED = 8
 
@@ -58,8 +60,7 @@ def scan_layout(data_dir: Path, splits: Split | str | Iterable[Split | str] | No
             files, others = _class_files(class_dir)
             left_out.extend(others)
             if not files:
-                endings = ", ".join(sorted(IMAGE_ENDINGS))
-                problems.append(f"{class_dir}: holds no images ({_what_is_there(class_dir)}); endings read: {endings}")
+                problems.append(f"{class_dir}: holds no images, by ending or content ({_what_is_there(class_dir)})")
             images.extend(describe(file, label, name) for file in files)
         problems.extend(_unknown_classes(folder))
     return Scan(tuple(images), tuple(problems), tuple(left_out))
@@ -81,8 +82,7 @@ def _class_files(class_dir: Path) -> tuple[list[Path], list[Path]]:
     others: list[Path] = []
     for entry in sorted(class_dir.iterdir()):
         # Hidden files are not images even where they end like one: macOS writes "._name.jpeg" beside each.
-        is_image = entry.suffix.lower() in IMAGE_ENDINGS and not entry.name.startswith(".") and not entry.is_dir()
-        (files if is_image else others).append(entry)
+        (files if not entry.is_dir() and why_not(entry) is None else others).append(entry)
     return files, others
 
 

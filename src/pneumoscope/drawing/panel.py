@@ -12,7 +12,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from pneumoscope.drawing.heatmap import PanelText, labelled_overlay
-from pneumoscope.imaging.radiograph import Radiograph
+from pneumoscope.imaging.radiograph import PROGRAM, Radiograph
 from pneumoscope.model import wording
 from pneumoscope.model.contract import RESEARCH_USE_ONLY
 from pneumoscope.model.prediction import Prediction
@@ -20,7 +20,7 @@ from pneumoscope.model.prediction import Prediction
 SIDE: Final = 512
 """Pixels of a panel's picture field."""
 
-SOFTWARE: Final = "Pneumoscope"
+SOFTWARE: Final = PROGRAM
 """What our PNG files name in their ``Software`` field."""
 
 

@@ -35,7 +35,11 @@ def looks_like_dicom(data: bytes) -> bool:
 
 def _is_bitmap(data: bytes) -> bool:
     """A BMP header says how large its information header is: text that begins with "BM" does not."""
-    return data[:2] == b"BM" and len(data) >= 18 and struct.unpack_from("<I", data, 14)[0] in (12, 40, 52, 56, 64, 108, 124)
+    return (
+        data[:2] == b"BM"
+        and len(data) >= 18
+        and struct.unpack_from("<I", data, 14)[0] in (12, 40, 52, 56, 64, 108, 124)
+    )
 
 
 _SNIFFERS: Final[tuple[tuple[ImageFormat, Sniff], ...]] = (
@@ -60,7 +64,13 @@ def image_format(data: bytes) -> ImageFormat | None:
 
 def _is_jpeg_ls(data: bytes) -> bool:
     """JPEG-LS (ISO 14495-1) starts as a JPEG does; its frame header is marker F7, its presets F8."""
-    return data[:4] in (b"\xff\xd8\xff\xf7", b"\xff\xd8\xff\xf8")
+    position = 2
+    while data[:2] == b"\xff\xd8" and position + 4 <= len(data) and data[position] == 0xFF:
+        marker = data[position + 1]
+        if not (0xE0 <= marker <= 0xEF or marker == 0xFE):  # application data and comments may come first
+            return marker in (0xF7, 0xF8)
+        position += 2 + struct.unpack_from(">H", data, position + 2)[0]
+    return False
 
 
 def _brand(*brands: bytes) -> Sniff:

@@ -2,8 +2,8 @@
 
 Two signs are looked for. libjpeg counts what it had to guess (a code that is none, data that end early, bytes left
 over before a marker): `simplejpeg` gives that as an error. And where a changed bit alters only the *difference* that
-codes a block's mean brightness (the DC coefficient, ISO/IEC 10918-1 F.1.2.1), every later block is brighter or darker by
-the same amount: a step along a row of blocks that no anatomy makes.
+codes a block's mean brightness (the DC coefficient, ISO/IEC 10918-1 F.1.2.1), every later block is brighter or darker
+by the same amount: a step along a row of blocks that no anatomy makes.
 """
 
 from __future__ import annotations

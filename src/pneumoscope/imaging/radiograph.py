@@ -15,6 +15,9 @@ from pneumoscope.errors import RefusedInputError, UnreadableInputError
 MAX_PIXELS: Final = 50_000_000
 """Images with more pixels are refused before decoding. The largest detectors have about 20 megapixels."""
 
+PROGRAM: Final = "Pneumoscope"
+"""How the pictures that this program makes name their maker: DICOM objects as manufacturer, PNG files as software."""
+
 CHROMA_SAMPLES: Final = 256
 """Rows and columns, about, on which the chroma of an image is measured."""
 

@@ -20,7 +20,7 @@ from pneumoscope.errors import InputError, RefusedInputError, UnreadableInputErr
 from pneumoscope.imaging.jpeg_damage import damage_notes
 from pneumoscope.imaging.limits import BUDGET, MAX_TIFF_TILE, SEVERAL, check_scans, check_structure
 from pneumoscope.imaging.quiet import quiet_warnings
-from pneumoscope.imaging.radiograph import CHROMA_SAMPLES, MAX_PIXELS, ImageFormat, check_size
+from pneumoscope.imaging.radiograph import CHROMA_SAMPLES, MAX_PIXELS, PROGRAM, ImageFormat, check_size
 
 # Reduced-scale decoding keeps the low frequencies of each 8 x 8 block, which is not quite what averaging
 # pixels gives. Measured on the 116 native radiographs, at targets of 40 to 224 pixels (the factor is what
@@ -105,14 +105,14 @@ def decode(data: bytes, kind: ImageFormat, *, target: int | None, name: str) -> 
         raise
     except Image.DecompressionBombError:  # Pillow looks at a GIF's first frame before our own check can
         raise RefusedInputError(f"{name}: too large, at most {MAX_PIXELS // 10**6} megapixels are read") from None
-    except Exception as error:  # noqa: BLE001 - on damaged files Pillow's plugins raise whatever went wrong inside
+    except Exception as error:
         raise _unreadable(kind, error, name) from error
 
 
 def _unreadable(kind: ImageFormat, error: Exception, name: str) -> UnreadableInputError:
     said = " ".join(str(error).split())
     if kind is ImageFormat.JPEG and "12-bit" in said:
-        return UnreadableInputError(f"{name}: 12-bit JPEG is not read outside DICOM; save it as 16-bit PNG or 8-bit JPEG")
+        return UnreadableInputError(f"{name}: 12-bit JPEG is not read outside DICOM; save it as 8-bit JPEG or PNG")
     if kind is ImageFormat.JPEG and "layers" in said:
         return UnreadableInputError(f"{name}: a JPEG of an uncommon kind is not read ({said}); save it as PNG")
     return UnreadableInputError(f"{name}: damaged or cut short {kind.value} ({said or type(error).__name__})")
@@ -137,6 +137,8 @@ def _decode(image: ImageFile.ImageFile, data: bytes, kind: ImageFormat, target: 
     width, height = image.size
     if _has_more(image, kind):
         raise RefusedInputError(f"{name}: {SEVERAL}")
+    if kind is ImageFormat.PNG and str(image.info.get("Software", "")).startswith(PROGRAM):
+        raise RefusedInputError(f"{name}: a picture that {PROGRAM} made itself; give the radiograph it was made from")
     scale = _draft(image, target)
     image.load()
     damage: tuple[str, ...] = ()
@@ -167,9 +169,7 @@ def _draft(image: ImageFile.ImageFile, target: int | None) -> int:
     return 1
 
 
-def _to_grey(
-    image: Image.Image, tags: dict[int, Any], name: str
-) -> tuple[NDArray[np.uint8], float, tuple[str, ...]]:
+def _to_grey(image: Image.Image, tags: dict[int, Any], name: str) -> tuple[NDArray[np.uint8], float, tuple[str, ...]]:
     """Any Pillow mode to ``uint8 [H, W]``, its chroma and notes; ``tags`` are those of a TIFF."""
     if image.mode.startswith(("I", "F")):
         return _scale_deep(np.asarray(image), tags, name), 0.0, ()

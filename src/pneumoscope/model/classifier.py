@@ -17,6 +17,7 @@ from pneumoscope.imaging.radiograph import Radiograph
 from pneumoscope.imaging.resize import shrink
 from pneumoscope.imaging.source import UNNAMED, Source, name_of, read_radiograph
 from pneumoscope.model.contract import Contract
+from pneumoscope.model.notes import notes_on
 from pneumoscope.model.packaging import ModelPackage, read_package, unpack
 from pneumoscope.model.post_test import check_prevalence, post_test
 from pneumoscope.model.prediction import ModelInfo, Prediction, Scale, Status
@@ -204,6 +205,9 @@ class Model:
         if jobs < 1:
             raise ValueError(f"jobs: {jobs}, at least 1 needed")
 
+        if isinstance(sources, (str, Path, bytes, bytearray)):  # a string is one path, not many of one letter
+            sources = [sources]
+
         def one(source: Source) -> Examination:
             return self.examine(source, operating_point=operating_point, prevalence=prevalence, target=target)
 
@@ -214,12 +218,25 @@ class Model:
         refused = isinstance(error, RefusedInputError)
         return Prediction(
             path=path,
-            sha256=None,
+            sha256=error.sha256 if isinstance(error, InputError) else None,
             status=Status.REFUSED if refused else Status.ERROR,
             threshold=point.threshold,
             operating_point=name,
             model=self.info,
             reasons=error.reasons if isinstance(error, RefusedInputError) else (str(error),),
+        )
+
+    def _unsound(self, path: str, image: Radiograph, notes: tuple[str, ...], operating_point: str | None) -> Prediction:
+        name, point = self.contract.operating_point(operating_point)
+        return Prediction(
+            path=path,
+            sha256=image.sha256,
+            status=Status.ERROR,
+            threshold=point.threshold,
+            operating_point=name,
+            model=self.info,
+            reasons=(f"{path}: {self.info.name} {self.info.version} answers with what is no number; use another",),
+            notes=notes,
         )
 
     def predict_image(
@@ -239,11 +256,13 @@ class Model:
             prevalence: see :meth:`examine`.
         """
         name, point = self.contract.operating_point(operating_point)
-        reasons = assess(image)
+        reasons, notes = assess(image), notes_on(image, self.contract)
         outputs: Outputs | None = None
         if not reasons:
             size = (self.contract.input_width, self.contract.input_height)
             outputs = self.runtime().run(shrink(image.pixels, width=size[0], height=size[1]))
+            if not outputs.is_sound:
+                return self._unsound(path, image, notes, operating_point)
             if outputs.typicality < self.contract.typicality_limit:
                 reasons = (
                     "does not look like a frontal chest radiograph "
@@ -259,7 +278,7 @@ class Model:
                 model=self.info,
                 typicality=None if outputs is None else outputs.typicality,
                 reasons=tuple(f"{path}: {reason}" for reason in reasons),
-                notes=image.notes,
+                notes=notes,
             )
         subtype = None
         if outputs.subtype is not None:
@@ -278,7 +297,7 @@ class Model:
             subtype=subtype,
             typicality=outputs.typicality,
             heatmap=outputs.heatmap,
-            notes=image.notes,
+            notes=notes,
             prediction_set=None if band is None else band.labels(outputs.probability, self.contract.labels, label),
             post_test=(
                 None

@@ -29,6 +29,13 @@ class Outputs:
     heatmap: NDArray[np.float32]
     typicality: float
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether all are numbers, and probability and typicality shares: a damaged graph gives anything."""
+        shares = (self.probability, self.typicality)
+        rest = (self.heatmap, *(() if self.subtype is None else (self.subtype,)))
+        return all(0 <= share <= 1 for share in shares) and all(bool(np.isfinite(each).all()) for each in rest)
+
 
 class LiteRTRuntime:
     """One LiteRT interpreter. Not safe for use by two threads at once: give each thread its own.

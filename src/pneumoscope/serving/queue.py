@@ -1,6 +1,6 @@
 """The inference service: a bounded queue before a few worker threads, each with an interpreter of its own.
 
-A worker decodes an image and judges it. Pillow, pylibjpeg, NumPy and LiteRT release the interpreter lock, so workers
+A worker decodes an image and judges it. Pillow, NumPy and LiteRT release the interpreter lock, so workers
 keep as many cores busy as there are workers, and the threads that speak HTTP only wait. The graph takes one image at
 a time, so there is nothing to be won by gathering batches.
 """

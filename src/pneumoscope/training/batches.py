@@ -64,7 +64,7 @@ def load_pixels(rows: Sequence[LabelledImage], size: int = 224, *, what: str = "
 
     def read(row: LabelledImage) -> NDArray[np.uint8] | InputError:
         try:
-            return shrink(read_image(row.path).pixels, width=size, height=size)
+            return shrink(read_image(row.path, target=size).pixels, width=size, height=size)
         except InputError as error:
             return error
 

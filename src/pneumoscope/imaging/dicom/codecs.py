@@ -1,8 +1,8 @@
 """Decoders of the compressed images that DICOM encapsulates. Runs in the decoder process, away from everything else.
 
-One library, imagecodecs (BSD-3-Clause), reads all: JPEG of 8 and 12 bits and lossless (libjpeg-turbo), JPEG-LS (CharLS),
-JPEG 2000 and its high-throughput form (OpenJPEG), and the packed bytes of RLE. Two installations never differ by which
-optional decoder they found.
+One library, imagecodecs (BSD-3-Clause), reads all: JPEG of 8 and 12 bits and lossless (libjpeg-turbo), JPEG-LS
+(CharLS), JPEG 2000 and its high-throughput form (OpenJPEG), and the packed bytes of RLE. Two installations never differ
+by which optional decoder they found.
 """
 
 from __future__ import annotations

@@ -72,9 +72,7 @@ def _read_jpeg(frame: bytes) -> Codestream | None:
             precision, height, width, components = struct.unpack_from(">BHHB", frame, position + 4)
             ids = frame[position + 10 : position + 10 + 3 * components : 3]
             usual = marker in (0xC0, 0xC1, 0xC2) and precision == 8
-            return Codestream(
-                width, height, components, precision, False, named or ids in (b"RGB", b"rgb"), not usual
-            )
+            return Codestream(width, height, components, precision, False, named or ids in (b"RGB", b"rgb"), not usual)
         (length,) = struct.unpack_from(">H", frame, position + 2)
         content = frame[position + 4 : position + 9]
         named = named or (marker == _ADOBE and content == b"Adobe") or (marker == _JFIF and content[:4] == b"JFIF")

@@ -79,7 +79,7 @@ class _Child:
 
     def decode(self, frame: bytes, form: FrameFormat) -> tuple[dict[str, Any], bytearray] | None:
         """What the process answers; ``None`` where it died or was ended."""
-        assert self._process.stdin is not None and self._process.stdout is not None  # noqa: PT018
+        assert self._process.stdin is not None and self._process.stdout is not None
         watch = threading.Timer(SECONDS, self._end_late)
         watch.daemon = True
         watch.start()
@@ -171,7 +171,7 @@ atexit.register(POOL.close)
 
 
 def _bound_memory() -> None:
-    """Let the process take :data:`MEMORY` more than it has; where the system has no such limit, time alone bounds it."""
+    """Let the process take :data:`MEMORY` more than it has; where no limit can be set, time alone bounds it."""
     try:
         import resource
         from pathlib import Path

@@ -20,6 +20,7 @@ from pydicom.uid import (
 
 from pneumoscope.errors import RefusedInputError
 from pneumoscope.imaging.dicom.objects import describe_object
+from pneumoscope.imaging.radiograph import PROGRAM
 
 CAPTURE_CLASSES: Final = (
     SecondaryCaptureImageStorage,
@@ -47,9 +48,6 @@ _CHEST_WORDS: Final = re.compile(r"CHEST|THORA|LUNG|\bRIBS?\b|TRUNK|TORSO")
 
 LATERAL_VIEWS: Final = ("LL", "RL", "LLD", "RLD", "LLO", "RLO", "LATERAL", "LAT", "OBLIQUE")
 _OTHER_VIEW: Final = re.compile(r"LATERAL|OBLIQUE|LORDOTIC|AXIAL|DECUBITUS", re.IGNORECASE)
-
-PROGRAM: Final = "Pneumoscope"
-"""What this program names as manufacturer, and in series descriptions, of what it makes."""
 
 _MAKER_FIELDS: Final = (
     "Manufacturer",

@@ -261,7 +261,8 @@ def _percentiles(values: NDArray[np.float32], counts: NDArray[np.int64]) -> tupl
     results = []
     for percentile in NO_VOI_PERCENTILES:
         position = percentile / 100 * (until[-1] - 1)
-        below, above = (ordered[np.searchsorted(until, at, side="right")] for at in (int(position), int(np.ceil(position))))
+        places = np.searchsorted(until, [int(position), int(np.ceil(position))], side="right")
+        below, above = ordered[places]
         results.append(float(below + (above - below) * (position - int(position))))
     return results[0], results[1]
 

@@ -179,9 +179,7 @@ def _decompress(dataset: FileDataset, name: str) -> tuple[NDArray[Any], tuple[st
 def _check_claims(claimed: Codestream, header: tuple[int, int, int]) -> None:
     columns, rows, samples = header
     if (claimed.width, claimed.height) != (columns, rows):
-        raise ValueError(
-            f"its header says {columns} x {rows} pixels, its image {claimed.width} x {claimed.height}"
-        )
+        raise ValueError(f"its header says {columns} x {rows} pixels, its image {claimed.width} x {claimed.height}")
     if claimed.components != samples:
         raise ValueError(f"its header says {samples} samples a pixel, its image {claimed.components}")
     if claimed.precision > 16:
@@ -189,7 +187,7 @@ def _check_claims(claimed: Codestream, header: tuple[int, int, int]) -> None:
 
 
 def _without_hidden(dataset: FileDataset, image: Radiograph, padding: NDArray[np.bool_] | None) -> Radiograph:
-    """Paint black what is padding or what a display shutter hides, and cut away rows and columns that are nothing else."""
+    """Paint black what is padding or what a display shutter hides; cut away rows and columns that are nothing else."""
     height, width = image.pixels.shape
     hidden = {"declared padding": padding, "what its display shutter hides": shutter_mask(dataset, height, width)}
     masks = {what: mask for what, mask in hidden.items() if mask is not None}
@@ -206,7 +204,7 @@ def _without_hidden(dataset: FileDataset, image: Radiograph, padding: NDArray[np
 
 
 def _upright(dataset: FileDataset, image: Radiograph) -> Radiograph:
-    """Turn the picture so that rows run to the patient's left and columns to the feet, where the header says how it lies."""
+    """Turn the picture so that rows run to the patient's left and columns to the feet, if the header says how it lies."""
     directions = patient_orientation(dataset)
     if directions is None or {direction[0] for direction in directions} & {"A", "P"}:
         return image
@@ -221,6 +219,4 @@ def _upright(dataset: FileDataset, image: Radiograph) -> Radiograph:
     if pixels is image.pixels:
         return image
     note = f"turned upright: its header says that it lies as {directions[0]}\\{directions[1]}"
-    return replace(
-        image, pixels=np.ascontiguousarray(pixels), width=width, height=height, notes=(*image.notes, note)
-    )
+    return replace(image, pixels=np.ascontiguousarray(pixels), width=width, height=height, notes=(*image.notes, note))
