@@ -59,7 +59,8 @@ def image_format(data: bytes) -> ImageFormat | None:
     Args:
         data: the file, or its first :data:`HEAD_BYTES`.
     """
-    return next((kind for kind, sniff in _SNIFFERS if sniff(data)), None)
+    head = data[:HEAD_BYTES]
+    return next((kind for kind, sniff in _SNIFFERS if sniff(head)), None)
 
 
 def _is_jpeg_ls(data: bytes) -> bool:
@@ -119,7 +120,8 @@ _UNREAD: Final = (
 
 def unread_picture(data: bytes) -> str | None:
     """The name of the format where a file is known and not read, as in "HEIC"."""
-    return next((kind.name for kind in _UNREAD if kind.sniff(data)), None)
+    head = data[:HEAD_BYTES]
+    return next((kind.name for kind in _UNREAD if kind.sniff(head)), None)
 
 
 def describe_unknown(data: bytes) -> str:
@@ -127,7 +129,7 @@ def describe_unknown(data: bytes) -> str:
     if data.startswith(b"version https://git-lfs"):
         return "a Git LFS pointer, not the image itself; run `git lfs pull`"
     for kind in _UNREAD:
-        if kind.sniff(data):
+        if kind.sniff(data[:HEAD_BYTES]):
             return f"{kind.name} {kind.advice}"
     known = ", ".join(kind.value for kind in ImageFormat if kind is not ImageFormat.PIXELS)
     return f"not an image of a known format ({known}); it starts with {data[:12]!r}"

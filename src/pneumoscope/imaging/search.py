@@ -28,6 +28,7 @@ DICOM_ENDINGS: Final = frozenset({".dcm", ".dicom", ".dic"})
 
 _LISTED: Final = 8
 _MACOS: Final = "__MACOSX"
+_DIRECTORY, _DIRECTORY_CLASS = "DICOMDIR", "1.2.840.10008.1.3.10"
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ def why_not(file: Path) -> str | None:
     """
     if is_hidden(file.name):
         return ""
+    if file.name == _DIRECTORY:
+        return describe_object(_DIRECTORY_CLASS)
     ending = file.suffix.lower()
     if ending in IMAGE_ENDINGS - DICOM_ENDINGS:
         return None if file.is_file() or not file.exists() else ""

@@ -81,8 +81,8 @@ def decode_frame(frame: bytes, form: FrameFormat) -> NDArray[Any]:
         decoded = imagecodecs.jpeg2k_decode(frame, planar=False, numthreads=1)
     else:
         # libjpeg takes three components without a marker for YCbCr; the header knows better.
-        options = {"colorspace": "RGB", "outcolorspace": "RGB"} if form.rgb else {}
-        decoded = imagecodecs.jpeg8_decode(frame, **options)
+        space = "RGB" if form.rgb else None
+        decoded = imagecodecs.jpeg8_decode(frame, colorspace=space, outcolorspace=space)
     expected = (form.rows, form.columns) if form.samples == 1 else (form.rows, form.columns, form.samples)
     if decoded.shape != expected:
         raise ValueError(f"the image decodes to {list(decoded.shape)}, the header says {list(expected)}")

@@ -202,10 +202,8 @@ def serve_decoding() -> None:
             said = " ".join(str(error).split())[:200]
             write_message(answers, {"error": said or type(error).__name__})
         else:
-            values = decoded if decoded.size else decoded.reshape(0)
-            write_message(
-                answers, {"dtype": decoded.dtype.str, "shape": list(decoded.shape)}, memoryview(values).cast("B")
-            )
+            head = {"dtype": decoded.dtype.str, "shape": list(decoded.shape)}
+            write_message(answers, head, memoryview(decoded.data).cast("B"))
 
 
 if __name__ == "__main__":

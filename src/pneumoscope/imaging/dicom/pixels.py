@@ -74,10 +74,12 @@ def native_values(dataset: FileDataset, name: str) -> tuple[NDArray[Any], str]:
     values = np.frombuffer(data, f"{'>' if big else '<'}u{width}", count).astype(f"u{width}", copy=False)
     if halved:
         return _full_chroma(values, rows, columns), "YBR_FULL"
+    shaped: NDArray[Any]
     if samples == 1:
         shaped = values.reshape(rows, columns)
     elif int(dataset.get("PlanarConfiguration") or 0):
-        shaped = np.moveaxis(values.reshape(samples, rows, columns), 0, -1)
+        planes: NDArray[Any] = values.reshape(samples, rows, columns)
+        shaped = np.moveaxis(planes, 0, -1)
     else:
         shaped = values.reshape(rows, columns, samples)
     return _as_declared(dataset, shaped), photometric
@@ -129,7 +131,7 @@ def _as_signed(dataset: FileDataset, values: NDArray[Any]) -> NDArray[Any]:
     unused = max(0, width - bits)
     unsigned = values.astype(f"u{values.dtype.itemsize}", copy=False) << np.array(unused, f"u{values.dtype.itemsize}")
     kind = unsigned.view(f"i{values.dtype.itemsize}") if signed else unsigned
-    return kind >> np.array(unused, kind.dtype)
+    return np.asarray(kind >> np.array(unused, kind.dtype))
 
 
 def render(dataset: FileDataset, stored: NDArray[Any], photometric: str, name: str) -> Rendered:

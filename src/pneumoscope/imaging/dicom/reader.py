@@ -204,7 +204,7 @@ def _without_hidden(dataset: FileDataset, image: Radiograph, padding: NDArray[np
 
 
 def _upright(dataset: FileDataset, image: Radiograph) -> Radiograph:
-    """Turn the picture so that rows run to the patient's left and columns to the feet, if the header says how it lies."""
+    """Turn the picture so that rows run to the patient's left and columns to the feet, if its header says."""
     directions = patient_orientation(dataset)
     if directions is None or {direction[0] for direction in directions} & {"A", "P"}:
         return image
