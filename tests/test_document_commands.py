@@ -27,6 +27,8 @@ PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PLACEHOLDER = re.compile(r"[A-Z_/-]+(\.\w+)?")
 
 TESTED_ELSEWHERE = {
+    "archive score": "needs an archive and minutes: tests/archive/test_jobs.py",
+    "archive summary": "needs a job: tests/archive/test_jobs.py",
     "data fetch": "loads an archive: tests/datasets/test_fetch.py",
     "demo": "tests/demo",
     "train": "minutes: tests/cli/test_train_command.py",
