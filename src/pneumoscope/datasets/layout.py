@@ -60,9 +60,7 @@ def scan_layout(data_dir: Path, splits: Split | str | Iterable[Split | str] | No
             files, others = _class_files(class_dir)
             left_out.extend(others)
             if not files:
-                problems.append(
-                    f"{class_dir}: holds no images ({_what_is_there(class_dir)}), by ending or by content"
-                )
+                problems.append(f"{class_dir}: holds no images ({_what_is_there(class_dir)}), by ending or by content")
             images.extend(describe(file, label, name) for file in files)
         problems.extend(_unknown_classes(folder))
     return Scan(tuple(images), tuple(problems), tuple(left_out))
