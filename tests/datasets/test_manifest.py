@@ -35,7 +35,7 @@ def test_what_is_written_is_read_back(tmp_path: Path, data_dir: Path | None) -> 
 def test_a_manifest_without_folds_is_read(tmp_path: Path) -> None:
     file = tmp_path / "old.csv"
     lines = manifest_text(ROWS).splitlines()
-    file.write_text("\r\n".join(line.rsplit(",", 1)[0] for line in lines) + "\r\n")
+    file.write_text("\r\n".join(line.rsplit(",", 3)[0] for line in lines) + "\r\n")
     assert read_manifest(file) == [replace(row, fold=None) for row in ROWS]
 
 
@@ -122,3 +122,13 @@ def test_the_hash_depends_on_images_labels_and_roles_alone() -> None:
     moved = [replace(row, path=Path("elsewhere") / row.path.name, fold=None) for row in reversed(ROWS)]
     assert manifest_hash(moved) == manifest_hash(ROWS)
     assert manifest_hash([replace(ROWS[0], role=Role.TRAIN), *ROWS[1:]]) != manifest_hash(ROWS)
+
+
+def test_shortcut_scores_are_kept(tmp_path: Path) -> None:
+    rows = [replace(ROWS[0], shortcut=0.98765, conflicting=True), *ROWS[1:]]
+    write_manifest(tmp_path / "m.csv", rows)
+    assert read_manifest(tmp_path / "m.csv") == rows
+    text = (tmp_path / "m.csv").read_text()
+    (tmp_path / "m.csv").write_text(text.replace("0.98765", "1.5"))
+    with pytest.raises(DataError, match="shortcut '1.5' is not a number from 0 to 1"):
+        read_manifest(tmp_path / "m.csv")

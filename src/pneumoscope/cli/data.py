@@ -15,10 +15,11 @@ import click
 from pneumoscope.model.contract import RESEARCH_USE_ONLY
 
 if TYPE_CHECKING:
-    from pneumoscope.datasets.audit.findings import Audit
+    from pneumoscope.datasets.audit.findings import Audit, WithoutLungs
     from pneumoscope.datasets.layout import Split
     from pneumoscope.datasets.source import LabelledImage
 
+_LISTED = 8
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -56,13 +57,13 @@ def fetch(out: Path, source: str, url: str | None, sha256: str | None, accept_un
 
 @data.command(short_help="Find leaks, duplicates, shortcuts, label errors.")
 @click.argument("folder", metavar="DIR", type=_FOLDER)
-@click.option("--out", type=_FOLDER, required=True, help="Folder for audit.json and index.html.")
+@click.option("--out", type=_FOLDER, help="Folder for audit.json and index.html; else only print.")
 @click.option("--predictions", type=_FILE, help="Out-of-sample predictions.csv, to screen the labels with.")
 @click.option("--json", "as_object", is_flag=True, help="Print the findings as one JSON object.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Threads; as many as processors by default.")
 @click.pass_context
 def audit(
-    ctx: click.Context, folder: Path, out: Path, predictions: Path | None, as_object: bool, jobs: int | None
+    ctx: click.Context, folder: Path, out: Path | None, predictions: Path | None, as_object: bool, jobs: int | None
 ) -> None:
     """Audit a data folder: patients, duplicates, leaks, shortcuts, suspected label errors.
 
@@ -75,12 +76,13 @@ def audit(
 
     predicted = read_predictions(predictions) if predictions else None
     found = audit_folder(folder, predictions=predicted, jobs=jobs)
-    _, page = write_audit(found, folder, out)
+    page = None if out is None else write_audit(found, folder, out)[1]
     if as_object:
         click.echo(json.dumps(as_json(found), ensure_ascii=False))
     else:
         click.echo("\n".join(_summary(found)))
-        click.echo(f"Page: {page}")
+        if page is not None:
+            click.echo(f"Page: {page}")
         click.echo(RESEARCH_USE_ONLY)
     ctx.exit(1 if found.leaks else 0)
 
@@ -102,11 +104,27 @@ def _summary(audit: Audit) -> list[str]:
     ):
         lines.append(f"{what}: {number}")
     lines += [f"Shortcut sign: {sign}" for sign in audit.shortcut_signs]
+    lines += _without_lungs(audit.without_lungs)
     labels = audit.label_errors
     suspects = str(len(labels.suspects)) if labels.status == "computed" else f"{labels.status}, {labels.note}"
     lines.append(f"Suspected label errors: {suspects}")
     lines += [f"LEAK: {leak}" for leak in audit.leaks] or ["No leak between splits or labels found."]
     return lines
+
+
+def _without_lungs(found: WithoutLungs) -> list[str]:
+    lungless = f"Images in which no lungs were found: {len(found.no_lungs_found)}"
+    if found.auc is None:
+        return [lungless, f"AUC without lungs: {found.status}, {found.note}"]
+    low, high = found.auc_ci95 or (float("nan"), float("nan"))
+    against = Counter(conflict.label for conflict in found.conflicting)
+    return [
+        lungless,
+        f"AUC without lungs: {found.auc:.4f} ({low:.4f} to {high:.4f}) of {found.images} images, {found.patients} "
+        f"patients; by the lungs' outline alone {found.auc_outline:.4f}, by their box alone {found.auc_box:.4f}",
+        f"Images whose score without lungs contradicts the label: {against['NORMAL']} NORMAL at {found.limit:.3f} "
+        f"or more, {against['PNEUMONIA']} PNEUMONIA below",
+    ]
 
 
 @data.command(short_help="Split by patient; write a manifest.")
@@ -130,6 +148,12 @@ def _summary(audit: Audit) -> list[str]:
     type=click.Choice(["train", "val", "test"]),
     help="Split folders to pool; train and val by default.",
 )
+@click.option(
+    "--shortcut/--no-shortcut",
+    default=True,
+    show_default=True,
+    help="Score images without their lungs; mark those whose label that contradicts and spread them over the folds.",
+)
 def split(
     folder: Path,
     out: Path,
@@ -139,6 +163,7 @@ def split(
     seed: int,
     key: str,
     splits: tuple[str, ...],
+    shortcut: bool,
 ) -> None:
     """Split by patient into training, a grouped fold and the time-ordered slice; write a manifest.
 
@@ -157,8 +182,9 @@ def split(
     if chosen is None and there:
         chosen = tuple(name for name in there if name is not Split.TEST) or there
     checked = check_folder(folder, chosen, key=PatientKey(key))
+    images = _scored(checked.images, seed) if shortcut else checked.images
     rows = assign_roles(
-        checked.images, seed=seed, folds=folds, fold=fold, ordered_fraction=ordered_fraction, hashes=checked.hashes
+        images, seed=seed, folds=folds, fold=fold, ordered_fraction=ordered_fraction, hashes=checked.hashes
     )
     write_manifest(out, rows, folder)
     _, dropped = drop_byte_duplicates(checked.images, checked.hashes)
@@ -171,10 +197,32 @@ def split(
     click.echo(f"{out}  {len(rows)} images, manifest hash {manifest_hash(rows)}")
 
 
+def _scored(images: Sequence[LabelledImage], seed: int) -> Sequence[LabelledImage]:
+    """The images with their shortcut scores; as they are, and a line that says why, where there can be none."""
+    from pneumoscope.datasets.audit.shortcut import score_folder, with_scores
+    from pneumoscope.errors import DataError
+
+    try:
+        found = score_folder(images, seed=seed)
+    except DataError as error:
+        click.echo(f"No shortcut scores: {error}.", err=True)
+        return images
+    if found.without_lungs:
+        names = ", ".join(str(image.path) for image in found.without_lungs[:_LISTED])
+        click.echo(
+            f"Images in which no lungs were found, so without a score: {len(found.without_lungs)}: {names}", err=True
+        )
+    click.echo(
+        f"AUC without lungs {found.summary.auc:.4f}; conflicting images: {int(found.conflicting.sum())}", err=True
+    )
+    return with_scores(images, found)
+
+
 def _split_report(rows: Sequence[LabelledImage], dropped: int, chosen: Sequence[Split] | None) -> list[str]:
     from pneumoscope.datasets.source import Role
 
     lines = [f"From {', '.join(chosen) if chosen else 'the class folders'}; {dropped} byte-identical files dropped."]
+    scored = any(row.conflicting is not None for row in rows)
     for role in Role:
         group = [row for row in rows if row.role is role]
         classes = Counter(row.label.value for row in group)
@@ -184,5 +232,6 @@ def _split_report(rows: Sequence[LabelledImage], dropped: int, chosen: Sequence[
             f"{role}: {len(group)} images of {patients} patients; "
             f"{', '.join(f'{name} {number}' for name, number in sorted(classes.items()))}; "
             f"{', '.join(f'{name} {number}' for name, number in sorted(subtypes.items()))}"
+            + (f"; conflicting {sum(row.conflicting is True for row in group)}" if scored else "")
         )
     return lines

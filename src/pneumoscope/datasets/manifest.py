@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -24,9 +25,12 @@ from pneumoscope.labels import SUBTYPE_NAMES, Label
 from pneumoscope.model.contract import Population
 
 _REQUIRED = ("path", "label", "subtype", "patient", "sha256", "role")
-COLUMNS = ("path", "label", "subtype", "patient", "patient_known", "source", "sha256", "role", "fold")
-"""Without ``patient_known``, ``source`` and ``fold``, which came later, patients are known, the source shows in the
-names, and folds are unknown."""
+COLUMNS = (
+    *("path", "label", "subtype", "patient", "patient_known", "source", "sha256", "role", "fold"),
+    *("shortcut", "conflicting"),
+)
+"""Without ``patient_known``, ``source``, ``fold``, ``shortcut`` and ``conflicting``, which came later, patients are
+known, the source shows in the names, and folds and shortcut scores are unknown."""
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
 _LISTED = 20
 
@@ -56,6 +60,8 @@ def manifest_text(rows: Sequence[LabelledImage], data_dir: Path | None = None) -
                 "patient_known": "yes" if row.patient_known else "no",
                 "source": "" if row.origin is None else row.origin.name,
                 "fold": row.fold,
+                "shortcut": "" if row.shortcut is None else f"{row.shortcut:.5f}",
+                "conflicting": {None: "", True: "yes", False: "no"}[row.conflicting],
             }
         )
     return text.getvalue()
@@ -155,6 +161,8 @@ def _row(record: Mapping[str, str], data_dir: Path | None) -> LabelledImage:
         raise ValueError(f"{values['path']}: sha256 '{values['sha256']}' is not 64 hex digits in lower case")
     if values["fold"] and not values["fold"].isdecimal():
         raise ValueError(f"{values['path']}: fold '{values['fold']}' is not a whole number from 0")
+    if values["conflicting"] not in ("", "yes", "no"):
+        raise ValueError(f"{values['path']}: conflicting '{values['conflicting']}' is neither yes nor no")
     path = _read_path(values["path"], data_dir)
     return LabelledImage(
         path,
@@ -166,7 +174,21 @@ def _row(record: Mapping[str, str], data_dir: Path | None) -> LabelledImage:
         int(values["fold"]) if values["fold"] else None,
         patient_known=values["patient_known"] != "no",
         origin=_origin(values["source"]) if "source" in record else _origin_by_name(path),
+        shortcut=_share(values["path"], values["shortcut"]),
+        conflicting={"": None, "yes": True, "no": False}[values["conflicting"]],
     )
+
+
+def _share(path: str, text: str) -> float | None:
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise ValueError(f"{path}: shortcut '{text}' is not a number from 0 to 1")
+    return value
 
 
 def _origin(name: str) -> Origin | None:

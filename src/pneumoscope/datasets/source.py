@@ -75,6 +75,8 @@ class LabelledImage:
         fold: the grouped fold it falls in, from 0; ``None`` in the time-ordered slice and where not recorded.
         patient_known: whether ``patient`` names a patient. Where not, whether patients leak is unknown.
         origin: the data set; ``None`` for a folder that nothing is known about.
+        shortcut: P(pneumonia) without looking at the lungs, out of fold by patient; ``None`` where not scored.
+        conflicting: whether that contradicts the label; ``None`` where not scored.
         split: the split folder it was found in; ``None`` where there are none.
         order: a counter and the image's place in it, where the source numbers its images in time.
         age: of the patient in years, where known.
@@ -90,6 +92,8 @@ class LabelledImage:
     fold: int | None = None
     patient_known: bool = True
     origin: Origin | None = None
+    shortcut: float | None = None
+    conflicting: bool | None = None
     # Not in a manifest, so that an image is the same before it was written and after.
     split: str | None = field(default=None, compare=False)
     order: tuple[str, int] | None = field(default=None, compare=False)

@@ -78,10 +78,11 @@ def assign_roles(
 ) -> list[LabelledImage]:
     """Split by patient into training, grouped validation and the time-ordered slice.
 
-    Byte-identical files are dropped first, so they cannot stand on two sides.
+    Byte-identical files are dropped first, so they cannot stand on two sides. Images whose shortcut score contradicts
+    their label are spread evenly over the folds.
 
     Args:
-        images: all labelled images that may be used.
+        images: all labelled images that may be used, with their shortcut scores or without.
         seed: of the grouped folds.
         folds: number of grouped folds; the validation share is ``1 / folds``.
         fold: which fold is the grouped validation, ``0 .. folds - 1``.
@@ -158,7 +159,16 @@ def _strata(images: Sequence[LabelledImage], folds: int) -> list[str]:
         rows = [row for row, its in enumerate(groups) if its == group]
         for row, stratum in zip(rows, _subtypes([images[row] for row in rows], folds), strict=True):
             strata[row] = f"{group}/{stratum}"
-    return strata
+    return _with_conflicts(images, strata, folds)
+
+
+def _with_conflicts(images: Sequence[LabelledImage], strata: Sequence[str], folds: int) -> list[str]:
+    """Conflicting images are strata of their own, where there are enough for every fold to get one."""
+    against = Counter(stratum for image, stratum in zip(images, strata, strict=True) if image.conflicting)
+    return [
+        f"{stratum}/conflicting" if image.conflicting and against[stratum] >= folds else stratum
+        for image, stratum in zip(images, strata, strict=True)
+    ]
 
 
 def _source(image: LabelledImage) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,48 @@ class LabelErrors:
 
 
 @dataclass(frozen=True)
+class Conflict:
+    """An image whose shortcut score contradicts its label."""
+
+    path: str
+    label: str
+    score: float
+
+
+@dataclass(frozen=True)
+class WithoutLungs:
+    """How well the classes are told apart by what is outside the lungs, out of fold by patient.
+
+    Attributes:
+        status: ``computed``, or ``not computed`` with the reason in ``note``.
+        note: how, or why not.
+        images: scored.
+        patients: of those; each image counts as its own where names carry no patient.
+        auc: by the grey levels around the widened lung mask, 0 to 1.
+        auc_ci95: bootstrap clustered by patient.
+        auc_outline: by the outline of the widened lung mask alone.
+        auc_box: by the four edges of the lungs' box alone.
+        limit: scores from here on speak for pneumonia: the share of pneumonias.
+        histogram: images by class and score, equal bins from 0 to 1.
+        conflicting: images whose score contradicts the label, the most contradictory first.
+        no_lungs_found: images that have no score, because no lungs were found in them.
+    """
+
+    status: str
+    note: str
+    images: int = 0
+    patients: int = 0
+    auc: float | None = None
+    auc_ci95: tuple[float, float] | None = None
+    auc_outline: float | None = None
+    auc_box: float | None = None
+    limit: float | None = None
+    histogram: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    conflicting: tuple[Conflict, ...] = ()
+    no_lungs_found: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Audit:
     """All findings; ``dataclasses.asdict`` of it is ``audit.json``.
 
@@ -128,6 +170,7 @@ class Audit:
         shortcut_signs: the AUCs that are 0.7 or more, or 0.3 or less, one sentence each.
         extremes: statistic to the files where it is ``lowest`` and ``highest``.
         label_errors: suspected label errors.
+        without_lungs: what can be told without looking at the lungs.
     """
 
     images: int
@@ -153,3 +196,4 @@ class Audit:
     shortcut_signs: tuple[str, ...]
     extremes: dict[str, dict[str, tuple[str, ...]]]
     label_errors: LabelErrors
+    without_lungs: WithoutLungs

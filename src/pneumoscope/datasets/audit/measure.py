@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
+from pneumoscope.datasets.audit.shortcut import Surroundings, surroundings
 from pneumoscope.datasets.source import LabelledImage
 from pneumoscope.errors import InputError
 from pneumoscope.imaging.quiet import quiet_warnings
@@ -57,6 +58,7 @@ class Measurement:
         format: what the file is.
         perceptual_hash: ``uint64 [4]``: 256-bit DCT hash of the grey image.
         statistics: one number for each of :data:`STATISTICS`.
+        surroundings: what is outside the lungs.
     """
 
     image: LabelledImage
@@ -67,6 +69,7 @@ class Measurement:
     format: ImageFormat
     perceptual_hash: NDArray[np.uint64]
     statistics: dict[str, float]
+    surroundings: Surroundings
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,7 @@ def _measure(image: LabelledImage) -> Measurement | Unreadable:
         format=grey.format,
         perceptual_hash=perceptual_hash(small),
         statistics=pixel_statistics(small) | {"aspect_ratio": grey.width / grey.height},
+        surroundings=surroundings(grey.pixels),
     )
 
 
