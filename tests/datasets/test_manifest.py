@@ -130,5 +130,5 @@ def test_shortcut_scores_are_kept(tmp_path: Path) -> None:
     assert read_manifest(tmp_path / "m.csv") == rows
     text = (tmp_path / "m.csv").read_text()
     (tmp_path / "m.csv").write_text(text.replace("0.98765", "1.5"))
-    with pytest.raises(DataError, match="shortcut '1.5' is not a number from 0 to 1"):
+    with pytest.raises(DataError, match=r"shortcut '1\.5' is not"):
         read_manifest(tmp_path / "m.csv")
