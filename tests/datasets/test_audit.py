@@ -104,13 +104,14 @@ def test_odd_files_are_listed_by_name(data_dir: Path, write: Write) -> None:
 def test_a_planted_shortcut_is_seen(data_dir: Path, write: Write) -> None:
     for number in range(1, 13):
         pixels = cloud(number).copy()
-        pixels[:9] = 250  # bright: dark bars are cut away when the file is read
+        # Not even: bars of one grey are cut away when the file is read.
+        pixels[:9] = np.random.default_rng(number).integers(200, 256, (9, pixels.shape[1]))
         write(f"train/NORMAL/IM-{number:04d}-0001.png", data=phantom.encode(pixels))
     audit = audit_folder(data_dir)
     assert audit.shortcut_auc["train"]["top_border"] == 0.0
     assert any(sign.startswith("train: top_border alone") for sign in audit.shortcut_signs)
     assert "train/NORMAL/" in audit.extremes["top_border"]["highest"][0]
-    assert audit.statistics["train"]["NORMAL"]["top_border"].median == pytest.approx(245, abs=10)
+    assert audit.statistics["train"]["NORMAL"]["top_border"].median == pytest.approx(225, abs=15)
 
 
 def test_classes_without_splits_and_a_missing_class(data_dir: Path) -> None:
