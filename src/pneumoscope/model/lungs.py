@@ -41,9 +41,12 @@ def lung_mask(pixels: Pixels) -> Mask:
         pixels: ``uint8 [H, W]`` grey levels, 0 black to 255 white, of any size; squashed to 96 x 96.
 
     Returns:
-        ``float32 [96, 96]``, 0 to 1, over the whole picture.
+        ``float32 [96, 96]``, 0 to 1, over the whole picture; 0 throughout one of a single grey, which the network has
+        no answer to, because it sees contrast only.
     """
     small = shrink(pixels, width=SIDE, height=SIDE)
+    if small.min() == small.max():
+        return np.zeros((SIDE, SIDE), np.float32)
     run = _runner()
     return np.array(run(image=small[None, :, :, None])["lungs"][0, :, :, 0])
 
