@@ -10,7 +10,7 @@ import pytest
 
 from pneumoscope.serving.http.problems import ProblemError
 from pneumoscope.serving.http.uploads import Upload
-from pneumoscope.serving.queue import InferenceService, Wanted
+from pneumoscope.serving.queue import InferenceService, PredictOptions
 from support.web_kit import MakeClient, StandIn, form, json_of
 
 
@@ -38,7 +38,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 def test_results_come_in_order_from_all_workers(model: StandIn, chest: bytes, ill_chest: bytes) -> None:
     service = InferenceService(model, workers=2, queue_size=20)
     uploads = [Upload(str(i), ill_chest if i % 3 else chest) for i in range(20)]
-    results = service.judge(uploads, Wanted(), 60)
+    results = service.judge(uploads, PredictOptions(), 60)
     assert [r.prediction.path for r in results] == [str(i) for i in range(20)]
     assert [r.prediction.label for r in results] == ["PNEUMONIA" if i % 3 else "NORMAL" for i in range(20)]
     assert len(model.threads) == 2
@@ -50,27 +50,27 @@ def test_beyond_the_bound_is_turned_away_at_once_and_whole(
 ) -> None:
     model.gate.clear()
     results: list[object] = []
-    held = in_thread(lambda: results.extend(service.judge([Upload("x", chest)] * 3, Wanted(), 30)))
+    held = in_thread(lambda: results.extend(service.judge([Upload("x", chest)] * 3, PredictOptions(), 30)))
     wait_until(lambda: len(model.threads) == 2)
     start = time.monotonic()
     with pytest.raises(ProblemError) as raised:
-        service.judge([Upload("x", chest)] * 2, Wanted(), 30)
+        service.judge([Upload("x", chest)] * 2, PredictOptions(), 30)
     assert time.monotonic() - start < 1
     assert (raised.value.kind, raised.value.headers["Retry-After"]) == ("overloaded", "1")
-    one_more = in_thread(lambda: results.extend(service.judge([Upload("x", chest)], Wanted(), 30)))
+    one_more = in_thread(lambda: results.extend(service.judge([Upload("x", chest)], PredictOptions(), 30)))
     wait_until(lambda: not service.is_ready)
     model.gate.set()
     held.join()
     one_more.join()
     assert len(results) == 4
     wait_until(lambda: service.is_ready)
-    assert len(service.judge([Upload("x", chest)] * 4, Wanted(), 30)) == 4
+    assert len(service.judge([Upload("x", chest)] * 4, PredictOptions(), 30)) == 4
 
 
 def test_a_late_image_is_given_up(service: InferenceService, model: StandIn, chest: bytes) -> None:
     model.gate.clear()
     with pytest.raises(ProblemError, match="3 of 3 images not judged"):
-        service.judge([Upload("x", chest)] * 3, Wanted(), 0.1)
+        service.judge([Upload("x", chest)] * 3, PredictOptions(), 0.1)
     model.gate.set()
     wait_until(lambda: "in_flight 0.0" in service.metrics.text().decode())
 
@@ -80,11 +80,11 @@ def test_stopping_finishes_what_was_taken_and_takes_no_more(
 ) -> None:
     model.gate.clear()
     results: list[object] = []
-    held = in_thread(lambda: results.extend(service.judge([Upload("x", chest)] * 4, Wanted(), 30)))
+    held = in_thread(lambda: results.extend(service.judge([Upload("x", chest)] * 4, PredictOptions(), 30)))
     wait_until(lambda: not service.is_ready)
     service.stop_accepting()
     with pytest.raises(ProblemError) as raised:
-        service.judge([Upload("x", chest)], Wanted(), 30)
+        service.judge([Upload("x", chest)], PredictOptions(), 30)
     assert raised.value.kind == "stopping"
     model.gate.set()
     service.close()

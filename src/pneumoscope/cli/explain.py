@@ -10,7 +10,6 @@ from pneumoscope.cli.inputs import find_inputs
 from pneumoscope.cli.main import FAILED
 from pneumoscope.cli.opening import model_option, open_model, operating_point_option
 from pneumoscope.cli.streams import allow_any_name, standard_input
-from pneumoscope.errors import InputError
 from pneumoscope.explain.methods import DEFAULT_METHOD, METHODS
 from pneumoscope.model.contract import RESEARCH_USE_ONLY
 
@@ -52,19 +51,16 @@ def explain(
     inputs = find_inputs(paths, standard_input, warn, leave_out=out)
     model = open_model(model_file, operating_point)
     from pneumoscope.cli.pictures import PictureFolder
+    from pneumoscope.drawing.panel import SIDE
 
     pictures = PictureFolder(out, model, method)
     allow_any_name(as_json=False)
-    for prediction in model.predict_many(inputs.paths, operating_point=operating_point):
-        try:
-            picture = pictures.write(prediction)
-        except InputError as error:
-            warn(f"{error}; no picture of it")
-            continue
-        if picture is None:
-            warn("; ".join(prediction.reasons))
+    for examined in model.examine_many(inputs.paths, operating_point=operating_point, target=SIDE):
+        png = pictures.draw(examined)
+        if png is None:
+            warn("; ".join(examined.prediction.reasons))
         else:
-            click.echo(picture)
+            click.echo(pictures.place(examined.prediction.path, png))
     click.echo(RESEARCH_USE_ONLY, err=True)
     if failed:
         ctx.exit(FAILED)

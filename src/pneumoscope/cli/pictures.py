@@ -6,13 +6,10 @@ import os
 from itertools import count
 from pathlib import Path
 
-from pneumoscope.drawing.panel import SIDE, SOFTWARE, panel, panel_png
-from pneumoscope.errors import UnreadableInputError
+from pneumoscope.drawing.panel import SOFTWARE, panel, panel_png
 from pneumoscope.explain.methods import DEFAULT_METHOD, METHODS, Explain
 from pneumoscope.files import make_folder, write_atomically
-from pneumoscope.imaging.reader import read_image
-from pneumoscope.model.classifier import Model
-from pneumoscope.model.prediction import Prediction
+from pneumoscope.model.classifier import Examination, Model
 
 _LONGEST_STEM = 180
 """Bytes. File systems take names of 255, and a number, the ending and a temporary prefix are added."""
@@ -39,35 +36,37 @@ class PictureFolder:
         # The model's own heatmap is in the record already.
         self._explain: Explain | None = None if method == DEFAULT_METHOD else self._method.load()
         self._taken: set[str] = set()
+        self._next: dict[str, int] = {}
 
-    def write(self, prediction: Prediction) -> Path | None:
-        """Draw a record.
+    def draw(self, examined: Examination) -> bytes | None:
+        """The picture of an examination as PNG, ``None`` without judgement. Any thread may draw."""
+        prediction, image = examined.prediction, examined.radiograph
+        if prediction.heatmap is None or image is None:
+            return None
+        heatmap = prediction.heatmap if self._explain is None else self._explain(self._model, image)
+        return panel_png(panel(prediction, image, heatmap, method=self._method.title), prediction)
 
-        Returns:
-            Where the picture is; ``None`` for a record without judgement.
+    def place(self, path: str, png: bytes) -> Path:
+        """Write a picture under the name of its input; inputs that share a name are numbered in the order of calls.
 
         Raises:
-            InputError: the file went away or changed since it was judged.
             PneumoscopeError: the disk is full.
         """
-        if prediction.heatmap is None:
-            return None
-        image = read_image(Path(prediction.path), target=SIDE)
-        if image.sha256 != prediction.sha256:
-            raise UnreadableInputError(f"{prediction.path}: changed while it was being judged; run again")
-        heatmap = prediction.heatmap if self._explain is None else self._explain(self._model, image)
-        drawn = panel(prediction, image, heatmap, method=self._method.title)
-        picture = self._reserve(Path(prediction.path).stem)
-        write_atomically(picture, panel_png(drawn, prediction))
+        picture = self._reserve(Path(path).stem)
+        write_atomically(picture, png)
         return picture
 
     def _reserve(self, stem: str) -> Path:
         short = os.fsencode(stem)[:_LONGEST_STEM].decode("utf-8", "ignore")
-        names = (f"{short}.png" if number == 1 else f"{short}-{number}.png" for number in count(1))
         # Some file systems do not tell capitals from small letters.
-        free = next(name for name in names if name.casefold() not in self._taken and _is_ours(self._folder / name))
-        self._taken.add(free.casefold())
-        return self._folder / free
+        same = short.casefold()
+        for number in count(self._next.get(same, 1)):
+            name = f"{short}.png" if number == 1 else f"{short}-{number}.png"
+            if name.casefold() not in self._taken and _is_ours(self._folder / name):
+                break
+        self._next[same] = number + 1
+        self._taken.add(name.casefold())
+        return self._folder / name
 
 
 def _is_ours(picture: Path) -> bool:

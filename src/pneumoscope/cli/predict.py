@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
@@ -14,13 +14,15 @@ from pneumoscope.cli.inputs import find_inputs
 from pneumoscope.cli.main import FAILED
 from pneumoscope.cli.opening import model_option, open_model, operating_point_option, prevalence_option
 from pneumoscope.cli.streams import allow_any_name, standard_input
-from pneumoscope.errors import InputError
 from pneumoscope.model import wording
 from pneumoscope.model.contract import RESEARCH_USE_ONLY
 
 if TYPE_CHECKING:
     from pneumoscope.model.classifier import Model
     from pneumoscope.model.prediction import Prediction
+
+    Record: TypeAlias = tuple[Prediction, Path | None]
+    """What is said of an input, and where its picture is."""
 
 _WIDTH = 34  # of the longest result of a built-in operating point, "uncertain (above high_specificity)"
 HEADER = f"{'result':<{_WIDTH}}  {'score':>8}  file"
@@ -69,10 +71,9 @@ def predict(
 
     inputs = find_inputs(paths, standard_input, warn, tell=tell, leave_out=heatmaps)
     model = open_model(model_file, operating_point)
-    predictions: Iterable[Prediction] = model.predict_many(
-        inputs.paths, jobs=jobs, operating_point=operating_point, prevalence=prevalence
-    )
-    records = _with_pictures(_with_progress(predictions, inputs.total), model, heatmaps, warn)
+    model.check(operating_point, prevalence)
+    records = _records(model, inputs.paths, operating_point, prevalence, heatmaps, jobs)
+    records = _with_progress(records, inputs.total)
     allow_any_name(as_json)
     counts = _write_json(records) if as_json else _write_table(records, model, operating_point)
     click.echo(RESEARCH_USE_ONLY, err=as_json)
@@ -80,35 +81,44 @@ def predict(
         ctx.exit(FAILED)
 
 
-def _with_progress(predictions: Iterable[Prediction], total: int | None) -> Iterable[Prediction]:
+def _with_progress(records: Iterator[Record], total: int | None) -> Iterable[Record]:
     """Show a bar on a terminal, unless the results go to the same terminal and are progress enough."""
     if not sys.stderr.isatty() or sys.stdout.isatty():
-        return predictions
+        return records
     from tqdm import tqdm
 
-    bar: Iterable[Prediction] = tqdm(predictions, total=total, unit="image", file=sys.stderr)
+    bar: Iterable[Record] = tqdm(records, total=total, unit="image", file=sys.stderr)
     return bar
 
 
-def _with_pictures(
-    predictions: Iterable[Prediction], model: Model, folder: Path | None, warn: Callable[[str], None]
-) -> Iterator[tuple[Prediction, Path | None]]:
-    if folder is None:
-        yield from ((prediction, None) for prediction in predictions)
-        return
-    from pneumoscope.cli.pictures import PictureFolder
+def _records(
+    model: Model,
+    paths: Iterable[str],
+    operating_point: str | None,
+    prevalence: float | None,
+    heatmaps: Path | None,
+    jobs: int,
+) -> Iterator[Record]:
+    """Examine, and draw if asked for, in threads; pictures get their names in the order of the inputs."""
+    from pneumoscope.model.classifier import in_threads
 
-    pictures = PictureFolder(folder, model)
-    for prediction in predictions:
-        picture = None
-        try:
-            picture = pictures.write(prediction)
-        except InputError as error:
-            warn(f"{error}; no heatmap of it")
-        yield prediction, picture
+    pictures, side = None, None
+    if heatmaps is not None:
+        from pneumoscope.cli.pictures import PictureFolder
+        from pneumoscope.drawing.panel import SIDE
+
+        pictures, side = PictureFolder(heatmaps, model), SIDE
+
+    def one(path: str) -> tuple[Prediction, bytes | None]:
+        examined = model.examine(path, operating_point=operating_point, prevalence=prevalence, target=side)
+        # The radiograph's pixels are let go here, so that few are held at a time.
+        return examined.prediction, None if pictures is None else pictures.draw(examined)
+
+    for prediction, png in in_threads(one, paths, jobs):
+        yield prediction, None if png is None or pictures is None else pictures.place(prediction.path, png)
 
 
-def _write_json(records: Iterable[tuple[Prediction, Path | None]]) -> Counter[str]:
+def _write_json(records: Iterable[Record]) -> Counter[str]:
     counts: Counter[str] = Counter()
     for prediction, picture in records:
         counts[prediction.status] += 1
@@ -116,9 +126,7 @@ def _write_json(records: Iterable[tuple[Prediction, Path | None]]) -> Counter[st
     return counts
 
 
-def _write_table(
-    records: Iterable[tuple[Prediction, Path | None]], model: Model, operating_point: str | None
-) -> Counter[str]:
+def _write_table(records: Iterable[Record], model: Model, operating_point: str | None) -> Counter[str]:
     counts: Counter[str] = Counter()
     click.echo(HEADER)
     for prediction, picture in records:

@@ -13,9 +13,8 @@ from typing import Final
 from pneumoscope.datasets.registry import scan_folder
 from pneumoscope.datasets.source import LabelledImage
 from pneumoscope.drawing.panel import SIDE
-from pneumoscope.errors import DataError, InputError, MissingExtraError
+from pneumoscope.errors import DataError, MissingExtraError
 from pneumoscope.imaging.radiograph import Radiograph
-from pneumoscope.imaging.reader import read_image
 from pneumoscope.labels import Label
 from pneumoscope.model.classifier import Model
 from pneumoscope.model.prediction import Prediction, Status
@@ -141,14 +140,8 @@ def _source(image: LabelledImage, root: Path, folder: str) -> Source:
 def judge(model: Model, sources: tuple[Source, ...]) -> Iterator[Case]:
     """Judge the sources in order; what cannot be read becomes a case too."""
     for source in sources:
-        prediction = model.predict(source.path)
-        path = str(source.path)
+        examined = model.examine(source.path, target=SIDE)
+        prediction, path = examined.prediction, str(source.path)
         reasons = tuple(reason.removeprefix(f"{path}: ") for reason in prediction.reasons)
-        yield Case(source, dataclasses.replace(prediction, path=source.title, reasons=reasons), _read(source.path))
-
-
-def _read(path: Path) -> Radiograph | None:
-    try:
-        return read_image(path, target=SIDE)
-    except (InputError, MissingExtraError):
-        return None  # the prediction says why
+        named = dataclasses.replace(prediction, path=source.title, reasons=reasons)
+        yield Case(source, named, examined.radiograph)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import overload
+from typing import TypeVar, overload
 
 from pneumoscope.errors import InputError, MissingExtraError, ModelError, ModelFileError, RefusedInputError
 from pneumoscope.imaging.quality import assess
@@ -24,6 +25,9 @@ from pneumoscope.model.prediction import ModelInfo, Prediction, Scale, Status
 from pneumoscope.model.runtime import LiteRTRuntime, Outputs
 
 BUILT_IN = "builtin.tflite"
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def load_model(path: Path | str | None = None, *, threads: int = 1) -> Model:
@@ -50,10 +54,14 @@ class Examination:
     Attributes:
         radiograph: what was read; ``None`` where it could not be.
         prediction: the record.
+        reading_seconds: that reading and decoding took.
+        judging_seconds: that checks, resizing and the graph took.
     """
 
     radiograph: Radiograph | None
     prediction: Prediction
+    reading_seconds: float = 0.0
+    judging_seconds: float = 0.0
 
 
 class Model:
@@ -159,13 +167,15 @@ class Model:
             ContractError: the model has no operating point of that name, or does not say what its scores refer to.
         """
         self.check(operating_point, prevalence)
-        name = name or name_of(source)
+        name, begin = name or name_of(source), time.perf_counter()
         try:
             radiograph = read_radiograph(source, target=max(target or 0, self.contract.input_width), name=name)
         except (InputError, MissingExtraError) as error:
-            return Examination(None, self._unread(name, error, operating_point))
+            unread = self._unread(name, error, operating_point)
+            return Examination(None, unread, time.perf_counter() - begin)
+        read = time.perf_counter()
         prediction = self.predict_image(radiograph, path=name, operating_point=operating_point, prevalence=prevalence)
-        return Examination(radiograph, prediction)
+        return Examination(radiograph, prediction, read - begin, time.perf_counter() - read)
 
     def check(self, operating_point: str | None, prevalence: float | None) -> None:
         """Refuse what this model cannot be asked, before anything is read.
@@ -211,7 +221,7 @@ class Model:
         def one(source: Source) -> Examination:
             return self.examine(source, operating_point=operating_point, prevalence=prevalence, target=target)
 
-        return map(one, sources) if jobs == 1 else _in_threads(one, sources, jobs)
+        return in_threads(one, sources, jobs)
 
     def _unread(self, path: str, error: InputError | MissingExtraError, operating_point: str | None) -> Prediction:
         name, point = self.contract.operating_point(operating_point)
@@ -311,11 +321,16 @@ class Model:
         )
 
 
-def _in_threads(one: Callable[[Source], Examination], sources: Iterable[Source], jobs: int) -> Iterator[Examination]:
+def in_threads(one: Callable[[T], R], items: Iterable[T], jobs: int) -> Iterator[R]:
+    """``map`` in threads: lazily and in order, with a few items a thread in flight; a plain ``map`` for one job."""
+    return map(one, items) if jobs == 1 else _in_threads(one, items, jobs)
+
+
+def _in_threads(one: Callable[[T], R], items: Iterable[T], jobs: int) -> Iterator[R]:
     with ThreadPoolExecutor(jobs, thread_name_prefix="pneumoscope") as pool:
-        waiting: deque[Future[Examination]] = deque()
-        for source in sources:
-            waiting.append(pool.submit(one, source))
+        waiting: deque[Future[R]] = deque()
+        for item in items:
+            waiting.append(pool.submit(one, item))
             if len(waiting) >= 4 * jobs:
                 yield waiting.popleft().result()
         while waiting:

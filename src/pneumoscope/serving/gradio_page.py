@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from pneumoscope.drawing import score_bar
 from pneumoscope.drawing.heatmap import OPACITY, overlay
-from pneumoscope.errors import ContractError, InputError, MissingExtraError, RefusedInputError, UsageError
-from pneumoscope.imaging.reader import read_image
+from pneumoscope.errors import ContractError, UsageError
 from pneumoscope.model import wording
 from pneumoscope.model.classifier import Model
 from pneumoscope.model.contract import RESEARCH_USE_ONLY
@@ -65,15 +64,11 @@ def judge_file(
         return None, None, ""
     name = Path(file).name
     try:
-        image = read_image(Path(file), target=model.contract.input_width, name=name)
-    except (InputError, MissingExtraError) as error:
-        status = wording.words()["refused" if isinstance(error, RefusedInputError) else "error"]
-        return None, None, f"**{wording.say('not_judged', status=status)}.** {error}"
-    try:
-        result = model.predict_image(image, path=name, operating_point=operating_point, prevalence=prevalence or None)
+        examined = model.examine(file, name=name, operating_point=operating_point, prevalence=prevalence or None)
     except (UsageError, ContractError) as error:
         return None, None, f"**Not judged.** {error}"
-    shown = Shown(fit(image.pixels), result.heatmap)
+    result = examined.prediction
+    shown = None if examined.radiograph is None else Shown(fit(examined.radiograph.pixels), result.heatmap)
     if result.probability is None:
         return None, shown, f"**{wording.result(result)}.** " + "; ".join(result.reasons)
     return _bar(result), shown, _describe(result, model)

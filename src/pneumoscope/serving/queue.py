@@ -14,11 +14,9 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
-from pneumoscope.errors import InputError, MissingExtraError, RefusedInputError
 from pneumoscope.imaging.radiograph import Radiograph
-from pneumoscope.imaging.reader import read_image
 from pneumoscope.model.classifier import Model
-from pneumoscope.model.prediction import Prediction, Status
+from pneumoscope.model.prediction import Prediction
 from pneumoscope.serving.http.problems import ProblemError
 from pneumoscope.serving.http.uploads import Upload
 from pneumoscope.serving.metrics import Metrics
@@ -26,7 +24,7 @@ from pneumoscope.serving.pictures import overlay_uri, radiograph_uri
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PredictOptions:
     """What a client asks for.
 
     Attributes:
@@ -90,20 +88,20 @@ class InferenceService:
         """Whether an image would be taken now."""
         return not self._stopping and self._in_flight < self._queue_size
 
-    def judge(self, uploads: Sequence[Upload], wanted: Wanted, timeout: float) -> list[Judged]:
+    def judge(self, uploads: Sequence[Upload], options: PredictOptions, timeout: float) -> list[Judged]:
         """Judge images, in order.
 
         Args:
             uploads: all are taken, or none.
-            wanted: the same for all.
+            options: the same for all.
             timeout: seconds.
 
         Raises:
             ProblemError: the queue is full, the service is stopping, or the time is over.
             ContractError: the model has no operating point of that name, or does not say what its scores refer to.
         """
-        self._model.check(wanted.operating_point, wanted.prevalence)
-        futures = self._submit(uploads, wanted)
+        self._model.check(options.operating_point, options.prevalence)
+        futures = self._submit(uploads, options)
         _, late = wait(futures, timeout)
         if late:
             for future in late:
@@ -128,7 +126,7 @@ class InferenceService:
         self.stop_accepting()
         self._pool.shutdown(wait=True)
 
-    def _submit(self, uploads: Sequence[Upload], wanted: Wanted) -> list[Future[Judged]]:
+    def _submit(self, uploads: Sequence[Upload], options: PredictOptions) -> list[Future[Judged]]:
         with self._lock:
             if self._stopping:
                 raise ProblemError("stopping", "the server is stopping; try again in a moment", {"Retry-After": "10"})
@@ -140,7 +138,7 @@ class InferenceService:
                     {"Retry-After": "1"},
                 )
             self._in_flight += len(uploads)
-            futures = [self._pool.submit(self._judge_one, upload, wanted) for upload in uploads]
+            futures = [self._pool.submit(self._judge_one, upload, options) for upload in uploads]
         for future in futures:
             future.add_done_callback(self._release)
         return futures
@@ -149,45 +147,28 @@ class InferenceService:
         with self._lock:
             self._in_flight -= 1
 
-    def _judge_one(self, upload: Upload, wanted: Wanted) -> Judged:
-        start = time.perf_counter()
-        try:
-            image = read_image(upload.content, target=self._model.contract.input_width, name=upload.name)
-        except (InputError, MissingExtraError) as error:
-            return Judged(self._unread(upload, wanted, error))
-        start = self._time("decode", start)
-        prediction = self._model.predict_image(
-            image, path=upload.name, operating_point=wanted.operating_point, prevalence=wanted.prevalence
+    def _judge_one(self, upload: Upload, options: PredictOptions) -> Judged:
+        examined = self._model.examine(
+            upload.content, name=upload.name, operating_point=options.operating_point, prevalence=options.prevalence
         )
-        start = self._time("model", start)
-        judged = Judged(prediction, *self._draw(image, prediction, wanted))
-        self._time("pictures", start)
+        if examined.radiograph is None:
+            return Judged(examined.prediction)
+        start = time.perf_counter()
+        judged = Judged(examined.prediction, *self._draw(examined.radiograph, examined.prediction, options))
+        self._observe("decode", examined.reading_seconds)
+        self._observe("model", examined.judging_seconds)
+        self._observe("pictures", time.perf_counter() - start)
         return judged
 
-    def _unread(self, upload: Upload, wanted: Wanted, error: Exception) -> Prediction:
-        name, point = self._model.contract.operating_point(wanted.operating_point)
-        refused = isinstance(error, RefusedInputError)
-        return Prediction(
-            path=upload.name,
-            sha256=None,
-            status=Status.REFUSED if refused else Status.ERROR,
-            threshold=point.threshold,
-            operating_point=name,
-            model=self._model.info,
-            reasons=error.reasons if isinstance(error, RefusedInputError) else (str(error),),
-        )
-
     @staticmethod
-    def _draw(image: Radiograph, prediction: Prediction, wanted: Wanted) -> tuple[str | None, str | None]:
-        drawn = wanted.heatmap and prediction.heatmap is not None
+    def _draw(image: Radiograph, prediction: Prediction, options: PredictOptions) -> tuple[str | None, str | None]:
+        drawn = options.heatmap and prediction.heatmap is not None
         return (
-            overlay_uri(image.pixels, prediction.heatmap, wanted.opacity)
+            overlay_uri(image.pixels, prediction.heatmap, options.opacity)
             if drawn and prediction.heatmap is not None
             else None,
-            radiograph_uri(image.pixels) if wanted.radiograph else None,
+            radiograph_uri(image.pixels) if options.radiograph else None,
         )
 
-    def _time(self, stage: str, start: float) -> float:
-        now = time.perf_counter()
-        self.metrics.stage_seconds.labels(stage).observe(now - start)
-        return now
+    def _observe(self, stage: str, seconds: float) -> None:
+        self.metrics.stage_seconds.labels(stage).observe(seconds)

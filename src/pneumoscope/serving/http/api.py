@@ -22,7 +22,7 @@ from pneumoscope.serving.http.schemas import (
     problem_responses,
 )
 from pneumoscope.serving.http.uploads import take_uploads
-from pneumoscope.serving.queue import InferenceService, Judged, Wanted
+from pneumoscope.serving.queue import InferenceService, Judged, PredictOptions
 from pneumoscope.serving.settings import Settings
 
 
@@ -50,9 +50,11 @@ def create_api(model: Model, service: InferenceService, settings: Settings) -> A
     )
     def predict(query: PredictQuery) -> Response:
         uploads = take_uploads(request, settings.max_files)
-        wanted = Wanted(query.operating_point, query.heatmap, query.radiograph, query.opacity, query.prevalence)
+        options = PredictOptions(
+            query.operating_point, query.heatmap, query.radiograph, query.opacity, query.prevalence
+        )
         try:
-            results = service.judge(uploads, wanted, settings.predict_timeout)
+            results = service.judge(uploads, options, settings.predict_timeout)
         except ContractError as error:
             raise ProblemError("invalid-parameter", str(error)) from error
         g.outcomes = [result.prediction.status.value for result in results]
