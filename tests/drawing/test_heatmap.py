@@ -9,7 +9,9 @@ from matplotlib import colormaps
 from PIL import Image
 
 from pneumoscope.drawing import score_bar
-from pneumoscope.drawing.heatmap import PanelText, colourise, encode_png, labelled_overlay, overlay
+from pneumoscope.drawing.heatmap import colourise, overlay
+from pneumoscope.drawing.panel import PanelText, labelled_overlay
+from pneumoscope.drawing.png import encode_png
 from pneumoscope.model.prediction import ModelInfo, Prediction, Scale, Status
 from support.phantom import chest_phantom
 

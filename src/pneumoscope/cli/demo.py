@@ -32,7 +32,7 @@ def demo(ctx: click.Context, out: Path) -> None:
     from pneumoscope.demo.cases import DATA_VARIABLE, dicom_samples, judge, radiographs
     from pneumoscope.demo.page import render
     from pneumoscope.demo.sheet import draw_sheet
-    from pneumoscope.drawing.heatmap import encode_png
+    from pneumoscope.drawing.png import encode_png
     from pneumoscope.files import make_folder, write_atomically
 
     sources = dicom_samples()

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pneumoscope.demo.cases import Case, dicom_samples, judge
-from pneumoscope.drawing.heatmap import PanelText, encode_png, labelled_overlay
-from pneumoscope.drawing.panel import panel
+from pneumoscope.drawing.panel import PanelText, labelled_overlay, panel
+from pneumoscope.drawing.png import encode_png
 from pneumoscope.files import make_folder, write_atomically
 from pneumoscope.imaging.radiograph import Radiograph
 from pneumoscope.model.classifier import Model

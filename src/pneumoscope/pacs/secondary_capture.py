@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import JPEGLSLossless
 
-from pneumoscope.drawing.heatmap import PanelText, labelled_overlay
+from pneumoscope.drawing.panel import PanelText, labelled_overlay
 from pneumoscope.imaging.radiograph import Radiograph
 from pneumoscope.model.prediction import ModelInfo
 from pneumoscope.pacs.finding import Finding
