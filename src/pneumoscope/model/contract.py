@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, get_type_hints
 
 from pneumoscope.errors import ContractError
 from pneumoscope.model.operating_point import (
@@ -227,12 +227,12 @@ class Contract:
         """
         try:
             values = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ContractError(f"contract.json is not JSON ({error})") from error
         if not isinstance(values, dict):
             raise ContractError("contract.json is not an object")
         version = values.get("contract_version")
-        if not isinstance(version, int) or version < 1:
+        if not isinstance(version, int) or isinstance(version, bool) or version < 1:
             raise ContractError(f"contract version {version!r} is not a number from 1 on")
         if version > CONTRACT_VERSION:
             raise ContractError(
@@ -252,12 +252,12 @@ class Contract:
                     "provenance": _strict(Provenance, values.get("provenance")),
                     "quantization": Quantization(str(values.get("quantization"))),
                     "resize_filter": ResizeFilter(str(values.get("resize_filter"))),
-                    "labels": tuple(values.get("labels", ())),
-                    "subtypes": tuple(values.get("subtypes", ())),
+                    "labels": _texts(values, "labels"),
+                    "subtypes": _texts(values, "subtypes"),
                     "population": None if people is None else Population.from_json(people),
                 },
             )
-        except (TypeError, ValueError) as error:
+        except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
             raise ContractError(f"contract.json: {error}") from error
         return contract
 
@@ -269,7 +269,23 @@ def _strict(kind: Any, values: Any) -> Any:
     known = {entry.name for entry in dataclasses.fields(kind)}
     if unknown := sorted(set(values) - known):
         raise ContractError(f"contract.json: unknown keys {', '.join(unknown)} in {kind.__name__}")
+    hints = get_type_hints(kind)
+    for key, value in values.items():
+        wanted = _PLAIN.get(hints[key])
+        if wanted is not None and (not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted)):
+            raise ContractError(f"contract.json: {kind.__name__}: {key} is {value!r}, no {hints[key].__name__}")
     return kind(**values)
+
+
+_PLAIN: Mapping[Any, tuple[type, ...]] = {str: (str,), int: (int,), float: (int, float), bool: (bool,)}
+"""What JSON may hold for a field of a plain type."""
+
+
+def _texts(values: dict[str, Any], key: str) -> tuple[str, ...]:
+    texts = values.get(key, [])
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise ContractError(f"contract.json: {key} is {texts!r}, no list of texts")
+    return tuple(texts)
 
 
 _ADDED = ("ci95", "populations", "conformal", "calibration", "population")

@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import io
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,8 @@ def unpack(content: bytes, origin: str) -> ModelPackage:
             names = entries.namelist()
             start = min((entry.header_offset for entry in entries.infolist()), default=0)
             parts = {name: _read_entry(entries, name, origin) for name in (_CONTRACT, _CARD) if name in names}
-    except (zipfile.BadZipFile, ValueError, OSError) as error:
+    # RuntimeError: encrypted; NotImplementedError: a compression that Python does not know.
+    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, LookupError, RuntimeError) as error:
         raise ModelFileError(
             f"{origin}: carries no contract (a .tflite from elsewhere, or cut short); "
             "models that `pneumoscope export` writes carry one"
@@ -97,9 +99,12 @@ def unpack(content: bytes, origin: str) -> ModelPackage:
 
 
 def _read_entry(entries: zipfile.ZipFile, name: str, origin: str) -> str:
-    if entries.getinfo(name).file_size > _LONGEST_ENTRY:
+    # What the directory says of the size may be a lie: read no more than that.
+    with entries.open(name) as stream:
+        content = stream.read(_LONGEST_ENTRY + 1)
+    if len(content) > _LONGEST_ENTRY:
         raise ModelFileError(f"{origin}: {name} inside is larger than {_LONGEST_ENTRY >> 20} MiB")
-    return entries.read(name).decode("utf-8")
+    return content.decode("utf-8")
 
 
 def read_package(path: Path) -> ModelPackage:
@@ -111,6 +116,6 @@ def read_package(path: Path) -> ModelPackage:
     """
     try:
         content = path.read_bytes()
-    except OSError as error:
-        raise ModelFileError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (OSError, ValueError) as error:
+        raise ModelFileError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
     return unpack(content, str(path))

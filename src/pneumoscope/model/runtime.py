@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,14 +55,21 @@ class LiteRTRuntime:
         try:
             self._interpreter: Any = Interpreter(model_content=graph, num_threads=threads)
             signatures = self._interpreter.get_signature_list()
-        except (ValueError, RuntimeError) as error:
-            raise ModelFileError(f"LiteRT cannot read the graph ({error})") from error
+        except (ValueError, RuntimeError, MemoryError, TypeError) as error:
+            raise ModelFileError(f"LiteRT cannot read the graph ({' '.join(str(error).split())[:200]})") from error
         outputs = set(signatures.get(SIGNATURE, {}).get("outputs", ()))
         missing = {"probability", "heatmap", "typicality"} - outputs
         if missing:
             raise ModelFileError(f"the graph has no output named {', '.join(sorted(missing))}")
-        self._run: Any = self._interpreter.get_signature_runner(SIGNATURE)
-        details = self._run.get_input_details()
+        try:
+            self._run: Any = self._interpreter.get_signature_runner(SIGNATURE)
+            details = self._run.get_input_details()
+            shapes = {name: tuple(entry["shape"]) for name, entry in self._run.get_output_details().items()}
+        except (ValueError, RuntimeError, MemoryError, LookupError, TypeError) as error:
+            raise ModelFileError(f"LiteRT cannot prepare the graph ({' '.join(str(error).split())[:200]})") from error
+        _check_outputs(shapes)
+        if len(details) != 1:
+            raise ModelFileError(f"the graph has {len(details)} inputs, one is needed")
         (self._input,) = details
         shape, kind = tuple(details[self._input]["shape"]), details[self._input]["dtype"]
         if len(shape) != 4 or shape[0] != 1 or shape[3] != 1 or kind is not np.uint8:
@@ -84,3 +92,17 @@ class LiteRTRuntime:
             heatmap=np.array(result["heatmap"][0]),
             typicality=float(result["typicality"][0, 0]),
         )
+
+
+_LARGEST_MAP = 4096
+"""Pixels a side of a heatmap."""
+
+
+def _check_outputs(shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse outputs of other shapes than are read: their first number would be taken for a probability."""
+    for name, wanted in (("probability", (1, 1)), ("typicality", (1, 1)), ("subtype", (1, 3))):
+        if name in shapes and shapes[name] != wanted:
+            raise ModelFileError(f"the graph's output {name} is {list(map(int, shapes[name]))}, not {list(wanted)}")
+    heatmap = shapes.get("heatmap", ())
+    if len(heatmap) != 3 or heatmap[0] != 1 or not all(1 <= side <= _LARGEST_MAP for side in heatmap):
+        raise ModelFileError(f"the graph's output heatmap is {list(map(int, heatmap))}, not [1, height, width]")
