@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ from flask_openapi3.openapi import OpenAPI
 
 from pneumoscope.model.classifier import Model, load_model
 from pneumoscope.serving.http.app import SERVICE, create_app
+from pneumoscope.serving.http.server import WebServer
 from pneumoscope.serving.settings import Settings
 from support import phantom
 from support.web_kit import CHROMIUM, DRIVER, NO_BROWSER, MakeClient, StandIn
@@ -94,3 +96,22 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     driver.downloads = downloads  # type: ignore[attr-defined]
     yield driver
     driver.quit()
+
+
+@pytest.fixture
+def serve(make_app: Callable[..., OpenAPI]) -> Iterator[Callable[..., WebServer]]:
+    running: list[tuple[WebServer, threading.Thread]] = []
+
+    def start(**changes: Any) -> WebServer:
+        settings = Settings(port=0, workers=2, rate_limit=None, **changes)
+        server = WebServer(make_app(port=0, **changes), settings)
+        thread = threading.Thread(target=server.run, kwargs={"on_signals": False})
+        thread.start()
+        running.append((server, thread))
+        return server
+
+    yield start
+    for server, thread in running:
+        server.stop()
+        thread.join(20)
+        assert not thread.is_alive()

@@ -58,7 +58,7 @@ def test_a_file_is_judged_or_refused_in_words(
     bar, shown, words = judge_file(model, str(paths["text"]), "balanced")
     assert bar is None
     assert shown is not None
-    assert shown.draw(0.5).shape == (512, 512)
+    assert shown.draw(0.5).shape == (476, 484)  # without its white margins
     assert "text.png: " in words
     assert judge_file(model, str(paths["broken"]), "balanced")[2].startswith("**Not judged: unreadable.** broken.png: ")
     assert judge_file(model, None, "balanced") == (None, None, "")

@@ -11,59 +11,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
-from flask_openapi3.openapi import OpenAPI
 
 from pneumoscope.serving.http.server import WebServer
 from pneumoscope.serving.http.tokens import new_token
-from pneumoscope.serving.settings import Settings
-from support.web_kit import StandIn, form
+from support.web_kit import StandIn, form, judge, post, raw
 
 Address = tuple[str, int]
-
-
-@pytest.fixture
-def serve(make_app: Callable[..., OpenAPI]) -> Iterator[Callable[..., WebServer]]:
-    running: list[tuple[WebServer, threading.Thread]] = []
-
-    def start(**changes: Any) -> WebServer:
-        settings = Settings(port=0, workers=2, rate_limit=None, **changes)
-        server = WebServer(make_app(port=0, **changes), settings)
-        thread = threading.Thread(target=server.run, kwargs={"on_signals": False})
-        thread.start()
-        running.append((server, thread))
-        return server
-
-    yield start
-    for server, thread in running:
-        server.stop()
-        thread.join(20)
-        assert not thread.is_alive()
-
-
-def post(port: int, body: Any, headers: dict[str, str], *, chunked: bool = False) -> tuple[int, dict[str, Any]]:
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
-        connection.request("POST", "/api/v1/predict", body, headers, encode_chunked=chunked)
-        response = connection.getresponse()
-        return response.status, json.loads(response.read())
-
-
-def judge(port: int, content: bytes) -> int:
-    return post(port, content, {"Content-Type": "application/octet-stream"})[0]
-
-
-def raw(port: int, data: bytes) -> tuple[bytes, bytes]:
-    """Send bytes, give head and body of the answer."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
-        connection.sendall(data)
-        answer = b"".join(iter(lambda: connection.recv(65536), b""))
-    head, _, body = answer.partition(b"\r\n\r\n")
-    return head, body
 
 
 def test_form_and_raw_body_over_a_socket(serve: Callable[..., WebServer], chest: bytes) -> None:

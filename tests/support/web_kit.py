@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import shutil
+import socket
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -101,3 +104,23 @@ def dicom_sample(name: str) -> Path:
     path = get_testdata_file(name, download=False)
     assert path, f"{name} comes with the pydicom-data package"
     return Path(path)
+
+
+def post(port: int, body: Any, headers: dict[str, str], *, chunked: bool = False) -> tuple[int, dict[str, Any]]:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request("POST", "/api/v1/predict", body, headers, encode_chunked=chunked)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+
+
+def judge(port: int, content: bytes) -> int:
+    return post(port, content, {"Content-Type": "application/octet-stream"})[0]
+
+
+def raw(port: int, data: bytes) -> tuple[bytes, bytes]:
+    """Send bytes, give head and body of the answer."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(data)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return head, body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -94,7 +95,8 @@ def serve(
         raise UsageError(f"--host {host} --port {port}: cannot listen there ({error.strerror or error})") from error
     name = f"[{host}]" if ":" in host else host
     click.echo(f"Pneumoscope on http://{name}:{server.port} - stop with Ctrl+C\n{RESEARCH_USE_ONLY}", err=True)
-    server.run()
+    if not server.run():
+        os._exit(0)  # a thread is still decoding, and the time to stop is over
 
 
 def _checked_rate(text: str) -> str:
@@ -119,8 +121,49 @@ def _checked_rate(text: str) -> str:
     help="Folder of radiographs to offer as examples [env: PNEUMOSCOPE_DATA].",
 )
 @click.option("--share", is_flag=True, help="Open a public link through Gradio's servers. Images leave this machine.")
-def ui(host: str, port: int, model_file: Path | None, data: Path | None, share: bool) -> None:
-    """Open the Gradio page until interrupted."""
-    from pneumoscope.serving.gradio_page import launch
+@click.option(
+    "--auth-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="A user name and password, name:password, one a line.",
+)
+@click.option("--insecure", is_flag=True, help="Allow other machines in without a password.")
+@click.option("--root-path", default="", metavar="PATH", help="Path that a reverse proxy serves the page at.")
+def ui(
+    host: str,
+    port: int,
+    model_file: Path | None,
+    data: Path | None,
+    share: bool,
+    auth_file: Path | None,
+    insecure: bool,
+    root_path: str,
+) -> None:
+    """Open the Gradio page until interrupted.
 
-    launch(open_model(model_file), host=host, port=port, data=data, share=share)
+    When other machines can reach the address, a user name and password are asked for (--auth-file), or --insecure lets
+    anybody in.
+    """
+    from pneumoscope.serving.gradio_page import launch, read_auth_file
+    from pneumoscope.serving.settings import is_loopback
+
+    if not (is_loopback(host) or auth_file or insecure) or (share and not (auth_file or insecure)):
+        what = "--share" if share else f"--host {host}"
+        raise UsageError(
+            f"{what}: other machines can reach it; give --auth-file with a line 'name:password', or --insecure to let "
+            "anybody in"
+        )
+    _check_port(host, port)
+    auth = read_auth_file(auth_file) if auth_file else None
+    launch(open_model(model_file), host=host, port=port, data=data, share=share, auth=auth, root_path=root_path)
+
+
+def _check_port(host: str, port: int) -> None:
+    """Say in one line that a port cannot be listened on, before the page is built."""
+    import socket
+
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            pass
+    except OSError as error:
+        raise UsageError(f"--host {host} --port {port}: cannot listen there ({error.strerror or error})") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import tempfile
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from pneumoscope.drawing import score_bar
 from pneumoscope.drawing.heatmap import OPACITY, overlay
 from pneumoscope.errors import ContractError, UsageError
+from pneumoscope.imaging.search import find_radiographs
 from pneumoscope.model import wording
 from pneumoscope.model.classifier import Model
 from pneumoscope.model.contract import RESEARCH_USE_ONLY
@@ -66,12 +68,20 @@ def judge_file(
     try:
         examined = model.examine(file, name=name, operating_point=operating_point, prevalence=prevalence or None)
     except (UsageError, ContractError) as error:
-        return None, None, f"**Not judged.** {error}"
+        return None, None, f"**Not judged.** {plain(str(error))}"
     result = examined.prediction
     shown = None if examined.radiograph is None else Shown(fit(examined.radiograph.pixels), result.heatmap)
     if result.probability is None:
-        return None, shown, f"**{wording.result(result)}.** " + "; ".join(result.reasons)
+        return None, shown, f"**{wording.result(result)}.** " + plain("; ".join((*result.reasons, *result.notes)))
     return _bar(result), shown, _describe(result, model)
+
+
+_MARKS: Final = re.compile(r"[\\`*_\[\]#!|<>&~$]|:(?=//)|(?<=www)\.|@")
+
+
+def plain(text: str) -> str:
+    """Text of a file or its header as Markdown that shows it letter by letter: no link, picture or tag in it."""
+    return _MARKS.sub(lambda mark: f"&#{ord(mark[0])};", " ".join(text.split()))
 
 
 def _bar(result: Prediction) -> str:
@@ -82,7 +92,7 @@ def _bar(result: Prediction) -> str:
 
 def _describe(result: Prediction, model: Model) -> str:
     """Notes first, then the result, then what it means."""
-    parts = [f"**{wording.words()['notes_title']}:** {note}" for note in result.notes]
+    parts = [f"**{wording.words()['notes_title']}:** {plain(note)}" for note in result.notes]
     parts.append(f"### {wording.result(result)}")
     parts.append(wording.meaning_of_score(model.contract))
     if result.post_test is not None:
@@ -153,12 +163,45 @@ def build(model: Model, examples: list[Path] | None = None) -> Any:
 
 def find_examples(data: Path) -> list[Path]:
     """A few files of a data folder, spread over it."""
-    files = sorted(path for path in data.rglob("*") if path.suffix.lower() in _ENDINGS)
+    found, _ = find_radiographs(data)
+    files = [path for path in found if path.suffix.lower() in _ENDINGS]
     step = max(1, len(files) // EXAMPLES)
     return files[::step][:EXAMPLES]
 
 
-def launch(model: Model, *, host: str, port: int, data: Path | None, share: bool) -> None:
+def read_auth_file(file: Path) -> list[tuple[str, str]]:
+    """User names and passwords, ``name:password``, one a line; lines that start with ``#`` are comments.
+
+    Raises:
+        UsageError: the file cannot be read, or a line is not of that form.
+    """
+    try:
+        lines = file.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file}: cannot be read ({error})") from error
+    pairs = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        name, colon, password = line.strip().partition(":")
+        if not (name and colon and password):
+            raise UsageError(f"{file}, line {number}: not 'name:password'")
+        pairs.append((name, password))
+    if not pairs:
+        raise UsageError(f"{file}: holds no 'name:password'")
+    return pairs
+
+
+def launch(
+    model: Model,
+    *,
+    host: str,
+    port: int,
+    data: Path | None,
+    share: bool,
+    auth: list[tuple[str, str]] | None = None,
+    root_path: str = "",
+) -> None:
     """Serve the page until interrupted.
 
     Args:
@@ -167,6 +210,8 @@ def launch(model: Model, *, host: str, port: int, data: Path | None, share: bool
         port: to listen on.
         data: folder to take examples from.
         share: open a public link through Gradio's servers.
+        auth: user names and passwords; ``None`` lets anybody in.
+        root_path: that a reverse proxy serves the page at; empty for none.
     """
     # As on Ctrl+C: the server closes, and the folder goes.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -179,6 +224,8 @@ def launch(model: Model, *, host: str, port: int, data: Path | None, share: bool
             server_name=host,
             server_port=port or None,
             share=share,
+            auth=auth,
+            root_path=root_path or None,
             max_file_size=MAX_UPLOAD,
             allowed_paths=[str(data)] if data else None,
             show_error=False,

@@ -121,10 +121,14 @@ class InferenceService:
         with self._lock:
             self._stopping = True
 
-    def close(self) -> None:
-        """Finish what was taken and end the workers."""
+    def close(self, *, wait: bool = True) -> None:
+        """End the workers.
+
+        Args:
+            wait: finish what was taken; else drop what has not begun, and return at once.
+        """
         self.stop_accepting()
-        self._pool.shutdown(wait=True)
+        self._pool.shutdown(wait=wait, cancel_futures=not wait)
 
     def _submit(self, uploads: Sequence[Upload], options: PredictOptions) -> list[Future[Judged]]:
         with self._lock:
@@ -138,7 +142,7 @@ class InferenceService:
                     {"Retry-After": "1"},
                 )
             self._in_flight += len(uploads)
-            futures = [self._pool.submit(self._judge_one, upload, options) for upload in uploads]
+            futures = [self._pool.submit(self._guarded, upload, options) for upload in uploads]
         for future in futures:
             future.add_done_callback(self._release)
         return futures
@@ -146,6 +150,18 @@ class InferenceService:
     def _release(self, _future: Future[Judged]) -> None:
         with self._lock:
             self._in_flight -= 1
+
+    def _guarded(self, upload: Upload, options: PredictOptions) -> Judged:
+        """Judge one upload; whatever is thrown becomes an ``Exception``, which is answered with a 500.
+
+        A panic of a library in another language is none, and would end the thread that waits for it.
+        """
+        try:
+            return self._judge_one(upload, options)
+        except Exception:
+            raise
+        except BaseException as error:
+            raise RuntimeError(f"{type(error).__name__} in a worker") from error
 
     def _judge_one(self, upload: Upload, options: PredictOptions) -> Judged:
         examined = self._model.examine(

@@ -14,6 +14,7 @@ value to grey level is made, and each pixel is looked up in it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -154,8 +155,10 @@ def render(dataset: FileDataset, stored: NDArray[Any], photometric: str, name: s
         bits = 8 * rgb.dtype.itemsize
     elif stored.ndim == 3 and photometric in ("RGB", "YBR_FULL"):
         rgb, bits = stored, int(dataset.BitsStored)
-    else:
+    elif re.fullmatch(r"MONOCHROME[12]|PALETTE COLOR|RGB|HSV|ARGB|CMYK|YBR_[A-Z0-9_]+|XYB", photometric):
         raise RefusedInputError(f"{name}: photometric interpretation {photometric} is not read")
+    else:
+        raise ValueError(f"photometric interpretation {photometric!r} is none")
     rgb = (rgb >> max(0, bits - 8)).astype(np.uint8)
     if photometric == "YBR_FULL":
         rgb = convert_color_space(rgb, "YBR_FULL", "RGB")

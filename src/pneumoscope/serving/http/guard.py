@@ -19,7 +19,9 @@ from pneumoscope.serving.metrics import Metrics
 from pneumoscope.serving.settings import Settings
 
 # What reads or costs something. The page, its parts, the API's description and the health checks are for everybody.
-_PROTECTED: Final = ("/api/", "/metrics")
+PROTECTED: Final = ("/api/", "/metrics")
+_FOR_ANY_HOST: Final = ("/healthz", "/readyz")
+"""They tell nothing, and probes and load balancers ask by address."""
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -66,13 +68,19 @@ def install(app: Flask, settings: Settings, metrics: Metrics) -> None:
             get_remote_address,
             app=app,
             application_limits=[settings.rate_limit],
-            application_limits_exempt_when=lambda: not request.path.startswith(_PROTECTED),
+            application_limits_exempt_when=lambda: not request.path.startswith(PROTECTED),
             headers_enabled=True,
             storage_uri="memory://",
         )
     app.before_request(_check_origin)
     if settings.token_hashes:
         app.before_request(lambda: _check_token(settings.token_hashes))
+
+
+def bearer_token(authorization: str) -> str | None:
+    """The token of an ``Authorization`` header; ``None`` where it carries none."""
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def new_request_id() -> str:
@@ -82,6 +90,8 @@ def new_request_id() -> str:
 
 def _check_host(hosts: tuple[str, ...]) -> None:
     """Refuse other names: a page elsewhere could point its own name at this machine and read what is served."""
+    if request.path in _FOR_ANY_HOST:
+        return
     name = (
         urlsplit(f"//{request.headers.get('Host', '')}").hostname if _is_host(request.headers.get("Host", "")) else ""
     )
@@ -109,10 +119,10 @@ def _check_origin() -> None:
 
 
 def _check_token(hashes: tuple[str, ...]) -> None:
-    if not request.path.startswith(_PROTECTED):
+    if not request.path.startswith(PROTECTED):
         return
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not is_known(token.strip(), hashes):
+    token = bearer_token(request.headers.get("Authorization", ""))
+    if token is None or not is_known(token, hashes):
         raise ProblemError(
             "unauthorized",
             "send the header 'Authorization: Bearer TOKEN' with a token of this server",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, Response, jsonify, render_template
+from flask import Flask, Response, jsonify, render_template, request, url_for
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
 
@@ -20,6 +20,7 @@ from pneumoscope.serving.settings import MEGABYTE, Settings
 
 def install_pages(app: Flask, model: Model, settings: Settings) -> None:
     """Add ``/`` and ``/docs``."""
+    app.jinja_env.globals["address"] = address
     shared: dict[str, Any] = {
         "notice": RESEARCH_USE_ONLY,
         "model": model,
@@ -44,6 +45,16 @@ def _rates(name: str, point: OperatingPoint) -> str:
     """An operating point with its rates, as the page's list has it."""
     rates = wording.share(point.sensitivity), wording.share(point.specificity)
     return wording.say("point_rates", name=name, sensitivity=rates[0], specificity=rates[1])
+
+
+def address(endpoint: str, **values: Any) -> str:
+    """Where a part of this server is, seen from the page that is being made.
+
+    Relative, so that pages work below whatever path, scheme and port a proxy serves them at.
+    """
+    absolute = url_for(endpoint, **values)
+    above = "../" * (request.path.count("/") - 1)
+    return f"{above}{absolute.removeprefix('/')}" or "./"
 
 
 def install_operations(app: OpenAPI, service: InferenceService, settings: Settings) -> None:

@@ -39,7 +39,7 @@ def read_token_file(path: Path) -> tuple[str, ...]:
         UsageError: the file cannot be read, holds no hash, or a line is not one.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: token file cannot be read ({error})") from error
     hashes = []

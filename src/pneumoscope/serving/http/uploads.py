@@ -70,6 +70,9 @@ def take_uploads(request: Request, max_files: int) -> list[Upload]:
     Raises:
         ProblemError: there is none, there are too many, or the body is of another type.
     """
+    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in ("", "identity"):
+        raise ProblemError("unsupported-type", f"content encoding {encoding[:60]!r}: send the body as it is, unpacked")
     kind = request.mimetype
     if kind == "multipart/form-data":
         if not request.mimetype_params.get("boundary"):
