@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pneumoscope.errors import DataError
-from pneumoscope.statistics.calibrated_scale import choose_thresholds, fit_scale
+from pneumoscope.statistics.calibrated_scale import choose_thresholds, fit_affine, fit_scale
 from pneumoscope.statistics.labelled_scores import LabelledScores, fold_numbers, groups_of, neutral_weights
 from pneumoscope.statistics.metrics import equal_mass_bins, expected_calibration_error
 from pneumoscope.statistics.reliability import calibration_error, weighted_bins, weighted_ece
@@ -86,6 +86,13 @@ def test_folds_keep_patients_together(scores: LabelledScores) -> None:
         together.setdefault(key, set()).add(int(fold))
     assert all(len(folds) == 1 for folds in together.values())
     assert set(number.tolist()) == set(range(5))
+
+
+def test_classes_that_are_apart_give_no_certainty() -> None:
+    for n in (20, 200):
+        labels = np.repeat([0, 1], n)
+        affine = fit_affine(np.where(labels == 1, 8.0, -8.0), labels, np.ones(2 * n) / (2 * n))
+        assert affine.probability(np.array([8.0]))[0] == pytest.approx((n + 1) / (n + 2), abs=0.002)
 
 
 def test_where_nothing_is_missed_the_points_differ_still() -> None:

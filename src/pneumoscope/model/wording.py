@@ -41,6 +41,11 @@ def share(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
+def chance(value: float) -> str:
+    """A probability in percent: as :func:`share`, and never certain, since 0 and 1 are only what numbers round to."""
+    return share(min(max(value, 1e-9), 1 - 1e-9))
+
+
 def score(value: float, threshold: float | None = None) -> str:
     """A score with three decimals, or as many as keep it on its side of a threshold and off 0 and 1.
 
@@ -48,12 +53,17 @@ def score(value: float, threshold: float | None = None) -> str:
         value: 0 to 1.
         threshold: that it is shown beside; ``None`` for none.
     """
+    end = 10**-_MOST_DECIMALS
     for decimals in range(3, _MOST_DECIMALS + 1):
         text = f"{value:.{decimals}f}"
         shown = float(text)
         same_side = threshold is None or (shown >= threshold) == (value >= threshold)
-        if same_side and (shown in (0.0, 1.0)) == (value in (0.0, 1.0)):
+        if same_side and 0 < shown < 1:
             return text
+    if value < end and (threshold is None or threshold >= end):
+        return f"< {end:.{_MOST_DECIMALS}f}"
+    if value > 1 - end and (threshold is None or threshold <= 1 - end):
+        return f"> {1 - end:.{_MOST_DECIMALS}f}"
     return repr(value)
 
 
@@ -91,15 +101,15 @@ def post_test(meaning: PostTest) -> tuple[str, ...]:
     first = say(
         "post_test_score",
         prevalence=share(meaning.prevalence),
-        probability=share(meaning.probability),
+        probability=chance(meaning.probability),
         threshold=share(meaning.threshold),
     )
     if meaning.result_ci95 is None:
         return (first,)
     low, high = meaning.result_ci95
     side = "above" if meaning.above else "below"
-    probability = share(meaning.result_probability)
-    return first, say("post_test_result", side=side, probability=probability, low=share(low), high=share(high))
+    numbers = {"probability": chance(meaning.result_probability), "low": chance(low), "high": chance(high)}
+    return first, say("post_test_result", side=side, **numbers)
 
 
 def meaning_of_score(contract: Contract) -> str:

@@ -88,7 +88,11 @@ class _Fit:
 
 
 def fit_affine(logits: Floats, labels: Labels, weights: Floats) -> Affine:
-    """Slope and intercept of the log odds by weighted maximum likelihood (Platt 1999).
+    """Slope and intercept of the log odds by weighted maximum likelihood, with Platt's targets.
+
+    Platt 1999 (Probabilistic outputs for support vector machines, section 2.2): the targets are ``(n + 1) / (n + 2)``
+    for pneumonia and ``1 / (n + 2)`` for normal in place of 1 and 0, ``n`` being the (effective) images of the class.
+    So classes that are perfectly apart do not give certainty, least of all where they are few.
 
     Args:
         logits: ``float64 [N]``.
@@ -97,9 +101,15 @@ def fit_affine(logits: Floats, labels: Labels, weights: Floats) -> Affine:
     """
     from sklearn.linear_model import LogisticRegression
 
-    # Almost no regularisation: it only keeps the slope finite where the classes are perfectly apart.
-    weights = weights * len(weights) / weights.sum()
-    fitted = LogisticRegression(C=1e4).fit(logits[:, None], labels, sample_weight=weights)
+    sizes = np.array([effective_size(weights[labels == label]) for label in (0, 1)])
+    doubt = (1 / (sizes + 2))[labels]
+    # A target between 0 and 1 is the image once as either label, in those shares.
+    both = np.concatenate([logits, logits])[:, None]
+    answers = np.concatenate([labels, 1 - labels])
+    shares = np.concatenate([weights * (1 - doubt), weights * doubt])
+    fitted = LogisticRegression(C=1e6, max_iter=1000).fit(
+        both, answers, sample_weight=shares * len(logits) / weights.sum()
+    )
     return Affine(1 / max(float(fitted.coef_[0, 0]), 1e-3), float(fitted.intercept_[0]))
 
 
