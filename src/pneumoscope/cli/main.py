@@ -52,6 +52,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "calibrate": Command(
         "pneumoscope.cli.calibrate:calibrate", "Calibrate a model on your own labelled images.", "evaluate"
     ),
+    "monitor": Command("pneumoscope.cli.monitor:monitor", "Compare records with a baseline.", "evaluate"),
     "export": Command("pneumoscope.cli.export:export", "Write a trained run as a one-file model.", "train"),
     "serve": Command("pneumoscope.cli.serve:serve", "Serve the web page and the web API.", "web"),
     "pacs": Command("pneumoscope.cli.pacs:pacs", "Stand between a hospital's archive and the model.", "pacs"),

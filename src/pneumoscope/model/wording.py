@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Mapping
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from pneumoscope.model.prediction import Prediction
 
 _MOST_DECIMALS: Final = 6
+_LONGEST_KIND: Final = 100
+_NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 @functools.cache
@@ -115,6 +118,17 @@ def post_test(meaning: PostTest) -> tuple[str, ...]:
 def meaning_of_score(contract: Contract) -> str:
     """What the score of a model is the probability of."""
     return str(words()["score_at_half" if contract.prevalence is not None else "score_at_validation"])
+
+
+def kind_of(sentence: str, path: str = "") -> str:
+    """What kind of note or reason a sentence is: without the input's name and without numbers, at most 100 letters.
+
+    Args:
+        sentence: of a record's ``notes`` or ``reasons``.
+        path: of the record.
+    """
+    told = sentence.removeprefix(f"{path}: ") if path else sentence
+    return _NUMBER.sub("#", told)[:_LONGEST_KIND]
 
 
 def heatmap_notice() -> str:
