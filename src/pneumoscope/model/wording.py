@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pneumoscope.model.post_test import PostTest
     from pneumoscope.model.prediction import Prediction
 
+SCORED_EVENT: Final = "scored"
+"""Name of the event in a server's log that holds a record, for `pneumoscope monitor`; it passes over all others."""
+
 _MOST_DECIMALS: Final = 6
 _LONGEST_KIND: Final = 100
 _NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")

@@ -21,10 +21,7 @@ from numpy.typing import NDArray
 
 from pneumoscope.errors import DataError
 from pneumoscope.labels import Status
-from pneumoscope.model.wording import kind_of
-
-SCORED_EVENT: Final = "scored"
-"""Name of the event in a server's log that holds a record; all others are passed over."""
+from pneumoscope.model.wording import SCORED_EVENT, kind_of
 
 _MOST_KINDS: Final = 500
 _OTHER: Final = "other"
