@@ -5,12 +5,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKS := requirements
 
-.PHONY: demo test check docs browser mediapipe format lock clean
+.PHONY: demo test check docs browser orthanc mediapipe format lock clean
 
 demo: $(VENV)/.demo  ## judge real radiographs and show where the model looked
 	$(BIN)/pneumoscope demo --out demo
 
-test: check browser mediapipe  ## every test
+test: check browser orthanc mediapipe  ## every test
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.dev docs  ## formatter, linter, types, import layers, documents
@@ -31,6 +31,18 @@ browser:  ## the browser that the page's tests drive, where root allows
 	    apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install chromium chromium-driver >/dev/null; \
 	  else \
 	    echo "chromium and chromedriver are missing: the page's tests need them" >&2; \
+	  fi
+
+orthanc:  ## the archive that the gateway's tests deliver to, where root allows; policy-rc.d keeps its service from starting
+	@command -v Orthanc >/dev/null && command -v storescu >/dev/null && \
+	  test -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so -a -e /usr/share/orthanc/plugins/libOrthancGdcm.so || \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    ours=; test -e /usr/sbin/policy-rc.d || { ours=1; printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d; }; \
+	    apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends \
+	      orthanc orthanc-dicomweb orthanc-gdcm dcmtk >/dev/null; code=$$?; \
+	    test -z "$$ours" || rm -f /usr/sbin/policy-rc.d; exit $$code; \
+	  else \
+	    echo "Orthanc and dcmtk are missing: the tests that deliver to a real archive do not run" >&2; \
 	  fi
 
 mediapipe: .venv-mediapipe/.done  ## MediaPipe Tasks in an environment of its own: its NumPy is older (Python up to 3.12)

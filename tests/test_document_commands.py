@@ -35,6 +35,12 @@ TESTED_ELSEWHERE = {
     "export": "needs a finished run: tests/cli/test_train_command.py",
     "serve": "stays: tests/serving",
     "ui": "stays: tests/serving",
+    "pacs check": "tests/pacs/test_quick_start.py",
+    "pacs serve": "stays: tests/pacs",
+    "pacs watch": "stays: tests/pacs",
+    "pacs status": "tests/pacs/test_quick_start.py",
+    "pacs retry": "needs a queue: tests/pacs/test_gateway.py",
+    "pacs purge": "needs a queue: tests/pacs/test_gateway.py",
 }
 EXECUTED = ("README.md", "start.md", "python.md", "own-data.md")
 

@@ -14,7 +14,8 @@
     ├── DataError                  a data folder, manifest or split that cannot be used
     ├── TrainingError              a recipe, run folder or checkpoint that cannot be used
     ├── ArchiveError               an archive that cannot be listed, or an output folder of another job
-    └── ExportError                a model that cannot be exported, or whose parity limits broke
+    ├── ExportError                a model that cannot be exported, or whose parity limits broke
+    └── GatewayError               the hospital gateway: its queue, its disk or the archive cannot be used now
 
 Every message says what was wrong with which input and what to do about it.
 """
@@ -92,3 +93,7 @@ class ArchiveError(PneumoscopeError):
 
 class ExportError(PneumoscopeError):
     """A model cannot be exported, or the exported file breaks its parity limits."""
+
+
+class GatewayError(PneumoscopeError):
+    """The hospital gateway's queue, its disk or the archive cannot be used now; what was taken on stays queued."""

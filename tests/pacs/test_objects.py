@@ -20,6 +20,7 @@ from pydicom.uid import (
 )
 
 from pneumoscope.model.classifier import Model
+from pneumoscope.model.contract import Population
 from pneumoscope.model.prediction import Prediction, Status
 from pneumoscope.pacs.finding import Presence, describe
 from pneumoscope.pacs.guards import Guards, Unknown
@@ -49,6 +50,7 @@ ODD: dict[str, dict[str, Any]] = {
     ),
     "Japanese": {"SpecificCharacterSet": ["", "ISO 2022 IR 87"], "PatientName": "Yamada^Tarou=山田^太郎=やまだ^たろう"},
     "Korean": {"SpecificCharacterSet": ["", "ISO 2022 IR 149"], "PatientName": "Hong^Gildong=洪^吉洞=홍^길동"},
+    "name of one component": {"PatientName": "ward"},
     "sex X": {"PatientSex": "X"},
     "birth date 0": {"PatientBirthDate": "00000000"},
     "digital": {"SOPClassUID": DigitalXRayImageStorageForPresentation, "Modality": "DX"},
@@ -174,6 +176,15 @@ def test_what_is_not_judged_is_recorded_with_its_reason(attributes: dict[str, An
     assert result.objects == ()
     assert result.finding.presence is Presence.NOT_EVALUATED
     assert any(reason in each for each in result.reasons), result.reasons
+
+
+def test_without_ages_in_the_settings_the_contracts_population_counts(model: Model, monkeypatch: Any) -> None:
+    known = dataclasses.replace(model.contract, population=Population("children", ((1, 5),)))
+    monkeypatch.setattr(model, "contract", known)
+    (reason,) = made(child_file(PatientAge="034Y"), model, guards=Guards()).reasons
+    assert "judged are patients of 1 to 5 years" in reason
+    assert made(child_file(), model, guards=Guards()).reasons == ()
+    assert made(child_file(PatientAge="034Y"), model, guards=Guards(minimum_age=18)).reasons == ()
 
 
 def test_an_image_derived_from_another_is_not_judged(model: Model) -> None:

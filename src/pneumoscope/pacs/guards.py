@@ -13,6 +13,7 @@ from typing import Final
 from pydicom.dataset import Dataset
 
 from pneumoscope.imaging.dicom.header import CHEST_PARTS
+from pneumoscope.model.contract import Population
 from pneumoscope.pacs.identity import age_in_years
 from pneumoscope.pacs.marking import is_own
 
@@ -31,7 +32,7 @@ class Guards:
     """The population and views that are judged.
 
     Attributes:
-        minimum_age: years at the study; ``None`` for any.
+        minimum_age: years at the study; with neither age given, those of the model's population are judged.
         maximum_age: years at the study, below the next birthday: 5 means up to five years and eleven months.
         unknown_age: what becomes of images without age and birth date.
         views: values of View Position that are judged.
@@ -44,8 +45,15 @@ class Guards:
     views: tuple[str, ...] = ("AP", "PA")
     unknown_view: Unknown = Unknown.JUDGE
 
-    def reasons(self, header: Dataset, identity: Dataset) -> tuple[tuple[str, ...], bool]:
+    def reasons(
+        self, header: Dataset, identity: Dataset, population: Population | None
+    ) -> tuple[tuple[str, ...], bool]:
         """Say why an image is not judged.
+
+        Args:
+            header: of the image.
+            identity: made of it.
+            population: whom the model was trained on; ``None`` where its contract does not say.
 
         Returns:
             The reasons, none where it is judged; and whether the image is one of our own objects or derived from
@@ -54,7 +62,7 @@ class Guards:
         own = self._derived(header)
         if own:
             return own, True
-        return (*self._age(identity), *self._view(identity), *_body_part(identity)), False
+        return (*self._age(identity, population), *self._view(identity), *_body_part(identity)), False
 
     @staticmethod
     def _derived(header: Dataset) -> tuple[str, ...]:
@@ -66,16 +74,20 @@ class Guards:
             return ("derived from another image",)
         return ()
 
-    def _age(self, identity: Dataset) -> tuple[str, ...]:
-        if self.minimum_age is None and self.maximum_age is None:
+    def _age(self, identity: Dataset, population: Population | None) -> tuple[str, ...]:
+        ages: tuple[tuple[float, float], ...] = population.ages if population is not None else ()
+        if self.minimum_age is not None or self.maximum_age is not None:
+            first = 0.0 if self.minimum_age is None else self.minimum_age
+            ages = ((first, 150.0 if self.maximum_age is None else self.maximum_age),)
+        if not ages:
             return ()
-        wanted = f"the model knows patients of {self.minimum_age or 0:g} to {self.maximum_age or 150:g} years"
+        wanted = "judged are patients of " + " or ".join(f"{first:g} to {last:g}" for first, last in ages) + " years"
         age = age_in_years(identity)
         if age is None:
             return (f"age not stated; {wanted}",) if self.unknown_age is Unknown.RECORD else ()
-        too_young = self.minimum_age is not None and age < self.minimum_age
-        too_old = self.maximum_age is not None and age >= self.maximum_age + 1
-        return (f"patient outside of the model's population; {wanted}",) if too_young or too_old else ()
+        if any(first <= age < last + 1 for first, last in ages):
+            return ()
+        return (f"patient outside of the population; {wanted}",)
 
     def _view(self, identity: Dataset) -> tuple[str, ...]:
         view = str(identity.get("ViewPosition") or "")

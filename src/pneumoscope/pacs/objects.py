@@ -6,25 +6,23 @@ parsed without pixels.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
-from typing import Final
 
 from pydicom.dataset import Dataset
 from pydicom.valuerep import DA, DT, TM
 
+from pneumoscope.imaging.quiet import quiet_warnings
 from pneumoscope.model.classifier import Model
 from pneumoscope.model.prediction import Prediction, Status
+from pneumoscope.pacs.content import content_sha256
 from pneumoscope.pacs.finding import Finding, describe, not_evaluated
 from pneumoscope.pacs.guards import Guards
 from pneumoscope.pacs.identity import normalise, read_header
 from pneumoscope.pacs.marking import IMPLEMENTATION_CLASS_UID, Kind, Origin, software_version
 from pneumoscope.pacs.secondary_capture import draw, make_capture
 from pneumoscope.pacs.structured_report import make_report
-
-_META_START: Final = 132
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ def make_objects(
     identity = normalise(header, name)
     chosen = model.contract.operating_point(operating_point)[0]
     origin = Origin(identity.SOPInstanceUID, content_sha256(content), model.info, chosen, made)
-    barred, about_itself = guards.reasons(header, identity)
+    barred, about_itself = guards.reasons(header, identity, model.contract.population)
     if barred:
         # Reports about reports would never end.
         return _refusal(identity, origin, barred, report=report_refusals and not about_itself)
@@ -96,31 +94,18 @@ def make_objects(
         return _refusal(identity, origin, _plain_reasons(examined.prediction), report=report_refusals)
     finding = describe(examined.prediction, model.contract)
     picture = draw(examined.radiograph, examined.prediction.heatmap, finding, model.info)
-    made_objects = (
-        (Kind.REPORT, make_report(identity, finding, origin)),
-        (Kind.CAPTURE, make_capture(identity, picture, origin)),
-    )
-    return Result(finding, (), tuple(_as_file(kind, dataset, origin) for kind, dataset in made_objects))
-
-
-def content_sha256(content: bytes) -> str:
-    """Hash of a file's data set alone: file meta information differs by who sent it, the image does not."""
-    return hashlib.sha256(memoryview(content)[_data_set_start(content) :]).hexdigest()
-
-
-def _data_set_start(content: bytes) -> int:
-    """Where the data set begins: after preamble, prefix and group 0002, whose length its first element gives."""
-    if content[128:_META_START] != b"DICM":
-        return 0
-    element = content[_META_START : _META_START + 12]
-    if element[:4] != b"\x02\x00\x00\x00" or element[4:6] != b"UL":
-        return _META_START
-    return _META_START + 12 + int.from_bytes(element[8:12], "little")
+    with quiet_warnings():  # about names of one component, which are as valid as they are common
+        made_objects = (
+            (Kind.REPORT, make_report(identity, finding, origin)),
+            (Kind.CAPTURE, make_capture(identity, picture, origin)),
+        )
+        return Result(finding, (), tuple(_as_file(kind, dataset, origin) for kind, dataset in made_objects))
 
 
 def _refusal(identity: Dataset, origin: Origin, reasons: tuple[str, ...], *, report: bool) -> Result:
     finding = not_evaluated(reasons)
-    objects = (_as_file(Kind.REPORT, make_report(identity, finding, origin), origin),) if report else ()
+    with quiet_warnings():
+        objects = (_as_file(Kind.REPORT, make_report(identity, finding, origin), origin),) if report else ()
     return Result(finding, reasons, objects)
 
 

@@ -7,6 +7,7 @@ trained on it); predictions on training images only repeat the labels.
 
 from __future__ import annotations
 
+import csv
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumoscope.errors import DataError
-from pneumoscope.files import read_csv
 from pneumoscope.labels import Label
 
 
@@ -40,14 +40,19 @@ def read_predictions(file: Path) -> list[Predicted]:
     Raises:
         DataError: the file cannot be read, lacks a column, or a row is faulty.
     """
-    table = read_csv(file)
-    if missing := table.missing(("path", "label", "probability")):
-        raise DataError(f"{file}: no column {', '.join(missing)}; path, label, probability are needed")
-    return [_predicted(row, f"{file}: line {number}") for number, row in table.rows]
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            missing = {"path", "label", "probability"} - set(reader.fieldnames or ())
+            if missing:
+                raise DataError(f"{file}: no column {', '.join(sorted(missing))}; path, label, probability are needed")
+            return [_predicted(row, f"{file}: line {reader.line_num}") for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{file}: cannot be read as CSV ({error})") from error
 
 
 def _predicted(row: dict[str, str], where: str) -> Predicted:
-    text = row["probability"]
+    text = (row["probability"] or "").strip()
     try:
         label = Label(row["label"])
         probability = float(text) if text else math.nan
