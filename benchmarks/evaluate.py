@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from common import write_result
-from pneumoscope.cli.evaluate import tabulate
 from pneumoscope.datasets.registry import find_images
 from pneumoscope.evaluation.folder import evaluate_predictions
+from pneumoscope.evaluation.score import tabulate
 from pneumoscope.model.classifier import load_model
 from pneumoscope.statistics.bootstrap import DRAWS
 from pneumoscope.statistics.table import PredictionTable

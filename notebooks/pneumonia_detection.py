@@ -346,7 +346,7 @@ table(
 # images the intervals are wide: read them, not the figures.
 
 # %%
-from pneumoscope.cli.evaluate import tabulate
+from pneumoscope.evaluation.score import tabulate
 from pneumoscope.evaluation.folder import evaluate_predictions
 
 slice_rows = [row for row in rows if row.role is Role.ORDERED]

@@ -12,10 +12,12 @@ import statistics
 import sys
 import tomllib
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import export_tables
+import held_out
 
 from pneumoscope.statistics.intervals import newcombe_auc
 
@@ -196,6 +198,38 @@ def data_figures() -> str:
     return f"{table(header, lines)}\n\n{table(['question', 'answer'], [[a, str(b)] for a, b in found])}"
 
 
+def without_lungs_figures() -> str:
+    """What the audits say can be told without lungs."""
+    lines = []
+    for name, title in (
+        ("data-audit.json", "train and val, 224 x 224"),
+        ("data-audit-native.json", "sample, native size"),
+    ):
+        found = read_json(REPORTS / name).get("without_lungs")
+        if found is None:  # an audit of before there was the score
+            continue
+        against = [conflict["label"] for conflict in found["conflicting"]]
+        lines.append(
+            [
+                f"{title}, {found['images']:,} images of {found['patients']:,} patients",
+                with_bounds(found["auc"], found["auc_ci95"]),
+                f"{found['auc_outline']:.3f}",
+                f"{found['auc_box']:.3f}",
+                f"{against.count('NORMAL')} normals, {against.count('PNEUMONIA')} pneumonias",
+                str(len(found["no_lungs_found"])),
+            ]
+        )
+    header = [
+        "images",
+        "AUC without lungs",
+        "by their outline alone",
+        "by their box alone",
+        "conflicting",
+        "no lungs found",
+    ]
+    return table(header, lines)
+
+
 def shortcut_figures() -> str:
     """How well one number that is no anatomy tells the classes of the training images apart."""
     audits = [read_json(REPORTS / name) for name in ("data-audit.json", "data-audit-native.json")]
@@ -322,12 +356,17 @@ def mean_with_interval(estimate: dict[str, Any] | None) -> str:
     return f"{estimate['mean']:.2f}" + (f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval else "")
 
 
+def _made(make: Callable[[], tuple[list[str], list[list[str]]]]) -> str:
+    return table(*make())
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "models": model_figures,
     "runs": training_figures,
     "speed": speed_figures,
     "data": data_figures,
     "shortcuts": shortcut_figures,
+    "without-lungs": without_lungs_figures,
     "ablations": ablation_figures,
     "backends": backend_figures,
     "calibration": calibration_figures,
@@ -338,6 +377,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "operations": lambda: table(*export_tables.operations(BENCHMARKS)),
     "parity": lambda: table(*export_tables.parity(REPORTS)),
     "processors": lambda: table(*export_tables.processors(REPORTS)),
+    **{name: partial(_made, make) for name, make in held_out.TABLES.items()},
 }
 
 

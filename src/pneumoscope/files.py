@@ -103,5 +103,5 @@ def read_csv(path: Path) -> CsvFile:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not a CSV file in UTF-8 ({error})") from error
+        raise DataError(f"{path}: cannot be read, it is not a CSV file in UTF-8 ({error})") from error
     return CsvFile(header, rows)

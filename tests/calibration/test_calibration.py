@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pneumoscope.calibration.fit import Calibration, fit_calibration, fit_operating_points
+from pneumoscope.calibration.fit import Calibration, fit_calibration, fit_scores
 from pneumoscope.calibration.result import Calibrated, read_calibrated, write_calibrated
 from pneumoscope.calibration.scores import Scores
 from pneumoscope.calibration.typicality import fit_typicality
@@ -34,15 +34,24 @@ def test_weights_move_the_prevalence_that_probabilities_refer_to() -> None:
 
 def test_what_is_written_is_read_back_to_the_last_bit(tmp_path: Path) -> None:
     found = scores()
-    calibration = fit_calibration(found.logit, found.positive)
+    scale = fit_scores(found)
+    calibration = Calibration(scale.affine.temperature, scale.affine.bias)
     cloud = np.random.default_rng(1).normal(size=(200, 24)).astype(np.float32)
     made = Calibrated(
-        "ab" * 32, calibration, fit_operating_points(found, calibration), fit_typicality(cloud, cloud), "made up", 4000
+        "ab" * 32,
+        calibration,
+        scale.operating_points,
+        scale.band,
+        scale.record,
+        fit_typicality(cloud, cloud),
+        "made up",
+        4000,
     )
     file = tmp_path / "calibration.json"
     write_calibrated(file, made)
     again = read_calibrated(file)
     assert (again.calibration, again.operating_points) == (made.calibration, made.operating_points)
+    assert (again.conformal, again.record) == (made.conformal, made.record)
     np.testing.assert_array_equal(again.typicality.typicality(cloud), made.typicality.typicality(cloud))
     assert again.to_json() == made.to_json()
 
@@ -68,3 +77,19 @@ def test_scores_that_nothing_can_be_fitted_on_are_refused() -> None:
 
 def test_probability_of_a_calibration() -> None:
     np.testing.assert_allclose(Calibration(2.0, 0.5).probability(np.array([-1.0])), [0.5])
+
+
+def test_the_scale_is_that_of_one_half_whatever_the_share() -> None:
+    rare = fit_scores(scores(8000, share=0.1))
+    assert rare.record.prevalence == 0.5
+    assert rare.affine.bias == pytest.approx(0, abs=0.15)
+    assert rare.operating_points["balanced"].threshold == 0.5
+    assert rare.band is not None
+    assert rare.band.lower <= 0.5 <= rare.band.upper
+
+
+def test_weights_that_come_with_the_scores_are_used() -> None:
+    found = scores(2000)
+    near = np.abs(found.logit) < 1
+    weighted = Scores(found.logit, found.positive, found.patients, found.sources, np.where(near, 50.0, 1.0))
+    assert fit_scores(weighted).affine != fit_scores(found).affine

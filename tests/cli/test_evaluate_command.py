@@ -18,6 +18,8 @@ from pneumoscope.cli.main import cli
 from pneumoscope.cli.opening import read_model_package
 from pneumoscope.evaluation import plots
 from pneumoscope.evaluation.robustness import Change
+from pneumoscope.imaging.reader import read_image
+from pneumoscope.model.classifier import Examination
 from pneumoscope.model.contract import RESEARCH_USE_ONLY, OperatingPoint
 from pneumoscope.model.packaging import pack
 from pneumoscope.model.prediction import ModelInfo, Prediction, Status
@@ -67,8 +69,8 @@ class StandIn:
                     **common,
                 )
 
-    def predict_image(self, image: object, *, path: str) -> Prediction:
-        return next(self.predict_many([Path(path)]))
+    def examine(self, path: str, *, target: int) -> Examination:
+        return Examination(read_image(Path(path), target=target), next(self.predict_many([Path(path)])))
 
 
 @pytest.fixture

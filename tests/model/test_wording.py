@@ -54,9 +54,11 @@ def test_what_was_not_judged_is_no_result() -> None:
         (0.5, 0.5, "0.500"),
         (0.49999999, 0.5, "0.49999999"),
         (0.9996, None, "0.9996"),
-        (0.99999999, None, "0.99999999"),
-        (1.0, None, "1.000"),
-        (0.0, 0.5, "0.000"),
+        (0.99999999, None, "> 0.999999"),
+        (1.0, None, "> 0.999999"),
+        (0.0, 0.5, "< 0.000001"),
+        (1.75e-10, 0.5, "< 0.000001"),
+        (1e-8, 2e-8, "1e-08"),
         (0.0004, 0.5, "0.0004"),
     ],
 )
@@ -67,6 +69,10 @@ def test_a_score_stays_on_its_side_and_off_the_ends(value: float, threshold: flo
 def test_no_share_is_rounded_to_all_or_nothing() -> None:
     shown = [wording.share(value) for value in (0.996, 0.9996, 1.0, 0.0004, 0.0, 0.5)]
     assert shown == ["99.6 %", "> 99.9 %", "100.0 %", "< 0.1 %", "0.0 %", "50.0 %"]
+
+
+def test_a_probability_is_never_certain() -> None:
+    assert [wording.chance(value) for value in (0.0, 1.0, 0.25)] == ["< 0.1 %", "> 99.9 %", "25.0 %"]
 
 
 def test_no_green() -> None:

@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import hashlib
 import json
+import logging
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from pneumoscope.drawing.heatmap import overlay
 from pneumoscope.imaging.reader import read_image
 from pneumoscope.model.classifier import Model
 from pneumoscope.model.contract import CalibrationRecord, ConformalBand
+from pneumoscope.serving import logs
 from pneumoscope.serving.http.problems import TITLES
 from support import phantom
 from support.web_kit import CONTRACT, MakeClient, StandIn, dicom_sample, form, json_of
@@ -133,7 +135,7 @@ def test_a_single_refusal_is_a_problem_document_with_the_record(client: FlaskCli
 
 def test_the_models_are_listed_with_their_cards(client: FlaskClient) -> None:
     (entry,) = json_of(client.get("/api/v1/models"))["models"]
-    point = {"threshold": 0.4, "sensitivity": 0.95, "specificity": 0.9, "ci95": None, "populations": []}
+    point: dict[str, Any] = {"threshold": 0.4, "sensitivity": 0.95, "specificity": 0.9, "ci95": None, "populations": []}
     assert entry["operating_points"]["balanced"] == point
     assert entry["default_operating_point"] == "balanced"
     assert "Research use only" in entry["intended_use"]
@@ -198,3 +200,24 @@ def test_a_prevalence_adds_what_the_score_means(model: StandIn, client: FlaskCli
     assert record["prediction_set"] == ["NORMAL", "PNEUMONIA"]
     (plain,) = json_of(client.post("/api/v1/predict", **form(("a.png", ill_chest))))["results"]
     assert "post_test" not in plain
+
+
+def test_scores_are_logged_without_identity_where_that_is_asked_for(
+    make_client: MakeClient, ill_chest: bytes, page_of_text: bytes, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    from pneumoscope.monitoring.records import read_records
+
+    logging.getLogger("pneumoscope.serving").propagate = True
+    caplog.handler.setFormatter(logs.JsonFormatter())
+    caplog.set_level(logging.INFO, logger="pneumoscope.serving")
+    files = form(("Jane-Doe-1234.png", ill_chest), ("Jane-Doe-5678.png", page_of_text))
+    make_client().post("/api/v1/predict", **files)
+    assert '"event": "scored"' not in caplog.text
+    make_client(log_scores=True).post("/api/v1/predict", **files)
+    file = tmp_path / "server.log"
+    file.write_text(caplog.text)
+    found = read_records(file)
+    assert dict(found.statuses) == {"ok": 1, "refused": 1}
+    assert len(found.models) == 1
+    for told in ("Jane", "1234", hashlib.sha256(ill_chest).hexdigest()):
+        assert told not in caplog.text

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pneumoscope.errors import DataError
-from pneumoscope.statistics.calibrated_scale import choose_thresholds, fit_scale
+from pneumoscope.statistics.calibrated_scale import choose_thresholds, fit_affine, fit_scale
 from pneumoscope.statistics.labelled_scores import LabelledScores, fold_numbers, groups_of, neutral_weights
 from pneumoscope.statistics.metrics import equal_mass_bins, expected_calibration_error
 from pneumoscope.statistics.reliability import calibration_error, weighted_bins, weighted_ece
@@ -61,6 +61,7 @@ def test_points_differ_and_balanced_is_one_half(scores: LabelledScores) -> None:
 
 def test_the_promise_is_kept_in_every_promised_group(scores: LabelledScores) -> None:
     scale = fit_scale(scores, source="made up")
+    assert scale.band is not None
     promised = {group.name for group in groups_of(scores) if group.promised}
     measured = [entry for entry in scale.band.populations if entry.population in promised]
     assert len(measured) == 2 * len(promised)
@@ -87,6 +88,13 @@ def test_folds_keep_patients_together(scores: LabelledScores) -> None:
     assert set(number.tolist()) == set(range(5))
 
 
+def test_classes_that_are_apart_give_no_certainty() -> None:
+    for n in (20, 200):
+        labels = np.repeat([0, 1], n)
+        affine = fit_affine(np.where(labels == 1, 8.0, -8.0), labels, np.ones(2 * n) / (2 * n))
+        assert affine.probability(np.array([8.0]))[0] == pytest.approx((n + 1) / (n + 2), abs=0.002)
+
+
 def test_where_nothing_is_missed_the_points_differ_still() -> None:
     labels = np.repeat([0, 1], 20)
     thresholds = choose_thresholds(labels, np.where(labels == 1, 0.99, 0.01), np.ones(40))
@@ -103,8 +111,9 @@ def test_refuses_what_cannot_be_fitted(scores: LabelledScores) -> None:
     few = LabelledScores(np.linspace(-1, 1, 8), np.repeat([0, 1], 4), [str(row) for row in range(8)], ["site"] * 8)
     with pytest.raises(DataError, match="4 patients of a class, at least 5"):
         fold_numbers(few)
-    with pytest.raises(DataError, match="4 images of a class; at least 9"):
-        fit_scale(few, source="made up")
+    scale = fit_scale(few, source="made up")
+    assert scale.band is None
+    assert "measured on the images that it was fitted on" in scale.record.weighting
 
 
 def test_weighted_error_is_the_unweighted_one_where_weights_are_equal() -> None:

@@ -1,17 +1,16 @@
-"""Calibration and operating points from scores."""
+"""Calibration, operating points and the band of uncertainty from scores."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pneumoscope.calibration.scores import Scores
-from pneumoscope.model.contract import OperatingPoint
+from pneumoscope.statistics.calibrated_scale import CalibratedScale, fit_scale
+from pneumoscope.statistics.labelled_scores import LabelledScores
 from pneumoscope.statistics.odds import sigmoid
-from pneumoscope.statistics.operating_points import choose_operating_points
 
 
 @dataclass(frozen=True)
@@ -48,10 +47,23 @@ def fit_calibration(
     return Calibration(temperature=1 / max(float(fitted.coef_[0, 0]), 1e-3), bias=float(fitted.intercept_[0]))
 
 
-def fit_operating_points(scores: Scores, calibration: Calibration) -> Mapping[str, OperatingPoint]:
-    """The operating points that every model carries, by name."""
-    points = choose_operating_points(scores.positive.astype(np.int64), calibration.probability(scores.logit))
-    return {
-        name.value: OperatingPoint(point.threshold, point.sensitivity, point.specificity)
-        for name, point in points.items()
-    }
+def fit_scores(scores: Scores) -> CalibratedScale:
+    """The calibrated scale of scores, with operating points and the band in which the model does not know.
+
+    Each source is a population. Where there are too few images to promise coverage, or too few patients to measure
+    what is fitted on others, the scale says so and makes no promise.
+
+    Raises:
+        DataError: a population has one class only.
+    """
+    return fit_scale(
+        LabelledScores(
+            scores.logit,
+            scores.positive.astype(np.int64),
+            list(scores.patients),
+            [source or "images" for source in scores.sources],
+            scores.shortcut,
+            scores.weight,
+        ),
+        source=scores.made_by,
+    )

@@ -15,7 +15,14 @@ from pneumoscope.calibration.fit import Calibration
 from pneumoscope.calibration.typicality import TypicalityModel
 from pneumoscope.errors import PneumoscopeError, TrainingError
 from pneumoscope.files import write_atomically
-from pneumoscope.model.contract import OperatingPoint, operating_point_from_json
+from pneumoscope.model.contract import (
+    CalibrationRecord,
+    ConformalBand,
+    OperatingPoint,
+    band_from_json,
+    operating_point_from_json,
+    record_from_json,
+)
 
 FILE: Final = "calibration.json"
 DEFAULT_POINT: Final = "balanced"
@@ -30,7 +37,9 @@ class Calibrated:
     Attributes:
         weights_sha256: of the weights file that this belongs to.
         calibration: of the log odds.
-        operating_points: by name.
+        operating_points: by name, each with its rates by population.
+        conformal: scores at which the model does not know; ``None`` where too few images promise nothing.
+        record: what the probability refers to.
         typicality: of the network's embedding.
         scores: what was fitted on, in words.
         images: how many.
@@ -41,6 +50,8 @@ class Calibrated:
     weights_sha256: str
     calibration: Calibration
     operating_points: Mapping[str, OperatingPoint]
+    conformal: ConformalBand | None
+    record: CalibrationRecord | None
     typicality: TypicalityModel
     scores: str
     images: int
@@ -52,6 +63,8 @@ class Calibrated:
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         values["calibration"] = dataclasses.asdict(self.calibration)
         values["operating_points"] = {k: dataclasses.asdict(point) for k, point in self.operating_points.items()}
+        values["conformal"] = None if self.conformal is None else dataclasses.asdict(self.conformal)
+        values["record"] = None if self.record is None else dataclasses.asdict(self.record)
         values["typicality"] = {
             name: value.tolist() if isinstance(value, np.ndarray) else value
             for name, value in vars(self.typicality).items()
@@ -75,6 +88,8 @@ class Calibrated:
             "operating_points": {
                 name: operating_point_from_json(point) for name, point in values["operating_points"].items()
             },
+            "conformal": band_from_json(values["conformal"]),
+            "record": record_from_json(values["record"]),
             "typicality": TypicalityModel(**typicality),
         }
         return cls(**{**values, **read})

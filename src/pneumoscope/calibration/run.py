@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumoscope.calibration.fit import fit_calibration, fit_operating_points
+from pneumoscope.calibration.fit import Calibration, fit_scores
 from pneumoscope.calibration.images import RunImages
 from pneumoscope.calibration.result import FILE, Calibrated, read_calibrated, write_calibrated
 from pneumoscope.calibration.scores import Scores
@@ -83,11 +83,13 @@ def calibrate(network: keras.Model, images: RunImages, scores: Scores | None = N
             [row.patient for row in rows],
             ["" if row.origin is None else row.origin.name for row in rows],
         )
-    calibration = fit_calibration(scores.logit, scores.positive, scores.weight)
+    scale = fit_scores(scores)
     return Calibrated(
         weights_sha256=sha256_of(images.run.best),
-        calibration=calibration,
-        operating_points=fit_operating_points(scores, calibration),
+        calibration=Calibration(scale.affine.temperature, scale.affine.bias),
+        operating_points=scale.operating_points,
+        conformal=scale.band,
+        record=scale.record,
         typicality=fit_typicality(embed(network, with_variations(images.typical.pixels, recipe))[1], held_out),
         scores=scores.made_by,
         images=len(scores.logit),

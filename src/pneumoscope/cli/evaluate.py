@@ -3,53 +3,28 @@
 from __future__ import annotations
 
 import shlex
-import sys
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import click
 
 from pneumoscope.cli.main import FAILED
 from pneumoscope.cli.opening import FILE, model_option, open_model, operating_point_option
-from pneumoscope.errors import ContractError, UsageError
+from pneumoscope.errors import UsageError
 from pneumoscope.evaluation.folder import evaluate_predictions
+from pneumoscope.evaluation.score import DEFAULT, DEFAULT_THRESHOLD, from_csv
+from pneumoscope.evaluation.score import evaluate as score
 from pneumoscope.files import make_folder
 from pneumoscope.model.contract import RESEARCH_USE_ONLY
 from pneumoscope.statistics.compare import Rival
-from pneumoscope.statistics.table import LABEL_NAMES, SUBTYPE_NAMES, PredictionTable
+from pneumoscope.statistics.table import PredictionTable
 
 if TYPE_CHECKING:
     from pneumoscope.datasets.source import LabelledImage
+    from pneumoscope.evaluation.examples import Draw
     from pneumoscope.evaluation.explanations.summary import ExplanationScores
     from pneumoscope.evaluation.report import EvaluationReport
     from pneumoscope.model.classifier import Model
-    from pneumoscope.model.prediction import Prediction
-
-DEFAULT_THRESHOLD: Final = 0.5
-"""For a table of predictions that does not say what it was decided with."""
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Predictions and what made them.
-
-    Attributes:
-        table: the predictions.
-        threshold: that they are decided with.
-        operating_point: its name.
-        operating_points: all thresholds that are known by name.
-        model_info: what names the model.
-        model: to draw heatmaps with; ``None`` for a table from elsewhere.
-    """
-
-    table: PredictionTable
-    threshold: float
-    operating_point: str
-    operating_points: Mapping[str, float]
-    model_info: Mapping[str, Any]
-    model: Model | None = None
 
 
 @click.command()
@@ -106,32 +81,34 @@ def evaluate(
         raise UsageError(f"{run}: no run of `pneumoscope train`, it holds no log.csv")
     make_folder(out)  # now, and not after minutes of judging
     labelled = [] if data_dir is None else _labelled(data_dir, split, manifest)
-    if predictions is not None:
-        judged = _from_csv(predictions, threshold)
+    model = open_model(model_file, operating_point) if predictions is None else None
+    if model is not None:
+        table = score(model, labelled, operating_point=operating_point, jobs=jobs)
     else:
-        judged = _judge(open_model(model_file, operating_point), labelled, operating_point, jobs)
+        assert predictions is not None  # _check_usage
+        table = _from_csv(predictions, threshold)
     rival = None if other is None else _rival(other, labelled, operating_point, jobs)
-    tested = _test_explanations(judged, seed, jobs) if explanations else None
-    drawable = None if no_images else judged.model
+    tested = _test_explanations(model, table, seed, jobs) if explanations and model is not None else None
+    drawable = None if no_images else model
     report = evaluate_predictions(
-        judged.table,
-        threshold=judged.threshold,
-        operating_points=judged.operating_points,
+        table,
+        threshold=_threshold(table),
+        operating_points=table.operating_points,
         split=split or _default_split(data_dir, manifest, predictions),
-        model_info=judged.model_info,
+        model_info=table.model,
         out=out,
         command=_command_line(ctx),
-        operating_point=judged.operating_point,
-        render_error=None if drawable is None else _renderer(drawable),
+        operating_point=table.operating_point,
+        render_error=None if drawable is None else _with_heatmap(drawable),
         rival=rival,
         training_log=log,
         explanations=tested,
-        render_heatmaps=None if drawable is None or tested is None else _heatmap_renderer(drawable, tested),
+        render_heatmaps=None if drawable is None or tested is None else _with_tested_heatmaps(drawable, tested),
         seed=seed,
     )
     click.echo(summary(report))
-    if shortcuts:
-        click.echo(_test_shortcuts(judged, seed, out / "shortcuts.json"))
+    if shortcuts and model is not None:
+        click.echo(_test_shortcuts(model, table, seed, out / "shortcuts.json"))
     click.echo(f"report  {out / 'index.html'}")
     click.echo(RESEARCH_USE_ONLY)
     if not report.table.judged.all():
@@ -194,62 +171,28 @@ def _labelled(data_dir: Path, split: str | None, manifest: Path | None) -> list[
     return read_checked_manifest(manifest, data_dir, role=split)
 
 
-def _judge(model: Model, images: list[LabelledImage], operating_point: str | None, jobs: int) -> Judged:
-    _check_labels(model)
-    name, point = model.contract.operating_point(operating_point)
-    predictions = model.predict_many([image.path for image in images], jobs=jobs, operating_point=operating_point)
-    table = tabulate(images, _with_progress(predictions, len(images)))
-    thresholds = {key: value.threshold for key, value in model.contract.operating_points.items()}
-    info = {"name": model.info.name, "version": model.info.version, "sha256": model.info.sha256}
-    return Judged(table, point.threshold, name, thresholds, info, model)
-
-
-def _check_labels(model: Model) -> None:
-    """A model that tells other things apart would be scored on a question it does not answer."""
-    labels, subtypes = model.contract.labels, model.contract.subtypes
-    if labels != LABEL_NAMES:
-        raise ContractError(
-            f"{model.info.name}: tells {' from '.join(labels)}, and the images are labelled {' and '.join(LABEL_NAMES)}"
-        )
-    if subtypes and set(subtypes) != set(SUBTYPE_NAMES):
-        raise ContractError(
-            f"{model.info.name}: tells the subtypes {', '.join(subtypes)}; known are {', '.join(SUBTYPE_NAMES)}"
-        )
-
-
-def tabulate(images: list[LabelledImage], predictions: Iterable[Prediction]) -> PredictionTable:
-    """Labels and predictions side by side, both in the same order."""
-    import numpy as np
-
-    nan = float("nan")
-    # Heatmaps are dropped as they come: those of a whole split would fill the memory.
-    records = [replace(prediction, heatmap=None) for prediction in predictions]
-    told = any(record.subtype is not None for record in records)
-    return PredictionTable(
-        paths=tuple(str(image.path) for image in images),
-        labels=np.array([LABEL_NAMES.index(image.label) for image in images], dtype=np.int64),
-        probabilities=np.array([nan if r.probability is None else r.probability for r in records]),
-        statuses=tuple(record.status for record in records),
-        typicality=np.array([nan if r.typicality is None else r.typicality for r in records]),
-        subtypes=tuple(image.subtype for image in images),
-        subtype_probabilities=(
-            np.array([[(r.subtype or {}).get(name, nan) for name in SUBTYPE_NAMES] for r in records]) if told else None
-        ),
-        patients=tuple(image.patient if getattr(image, "patient_known", True) else None for image in images),
-        sha256=tuple(record.sha256 for record in records),
-    )
-
-
-def _from_csv(file: Path, threshold: float | None) -> Judged:
-    table = PredictionTable.read_csv(file)
-    if threshold is not None:
-        name = "given"
-    elif table.threshold is not None:
-        threshold, name = table.threshold, "as decided in the table"
-    else:
-        threshold, name = DEFAULT_THRESHOLD, "default"
+def _from_csv(file: Path, threshold: float | None) -> PredictionTable:
+    table = from_csv(file, threshold)
+    if table.operating_point == DEFAULT:
         click.echo(f"{file}: says no threshold; {DEFAULT_THRESHOLD} is taken, --threshold changes it", err=True)
-    return Judged(table, threshold, name, {}, {"name": file.name})
+    return table
+
+
+def _threshold(table: PredictionTable) -> float:
+    assert table.threshold is not None  # score() and from_csv() set it
+    return table.threshold
+
+
+def _with_heatmap(model: Model) -> Draw:
+    from pneumoscope.evaluation.examples import with_heatmap
+
+    return with_heatmap(model)
+
+
+def _with_tested_heatmaps(model: Model, tested: ExplanationScores) -> Draw:
+    from pneumoscope.evaluation.examples import with_tested_heatmaps
+
+    return with_tested_heatmaps(model, tested)
 
 
 def _rival(file: Path, images: list[LabelledImage], operating_point: str | None, jobs: int) -> Rival:
@@ -259,46 +202,22 @@ def _rival(file: Path, images: list[LabelledImage], operating_point: str | None,
         # Where the second model lacks the operating point, its default is the fair one to take.
         model = open_model(file)
         known = operating_point if operating_point in model.contract.operating_points else None
-        other = _judge(model, images, known, jobs)
-    return Rival(other.table, other.threshold, other.operating_point, other.model_info)
+        other = score(model, images, operating_point=known, jobs=jobs)
+    return Rival(other, _threshold(other), other.operating_point, other.model)
 
 
-def _with_progress(predictions: Iterable[Prediction], total: int) -> Iterable[Prediction]:
-    if not sys.stderr.isatty():
-        return predictions
-    from tqdm import tqdm
-
-    bar: Iterable[Prediction] = tqdm(predictions, total=total, unit="image", file=sys.stderr)
-    return bar
-
-
-def _renderer(model: Model) -> Callable[[str], bytes | None]:
-    """Draws an image with the model's heatmap."""
-    from pneumoscope.drawing.panel import SIDE, panel, panel_png
-    from pneumoscope.imaging.reader import read_image
-
-    def render(path: str) -> bytes | None:
-        image = read_image(Path(path), target=SIDE)
-        prediction = model.predict_image(image, path=path)
-        return panel_png(panel(prediction, image, prediction.heatmap, title=Path(path).name), prediction)
-
-    return render
-
-
-def _test_explanations(judged: Judged, seed: int, jobs: int) -> ExplanationScores:
+def _test_explanations(model: Model, table: PredictionTable, seed: int, jobs: int) -> ExplanationScores:
     """On images that the model called pneumonia: of others its heatmap says nothing."""
     import numpy as np
 
     from pneumoscope.evaluation.explanations.examine import examine
 
-    assert judged.model is not None  # evaluate() takes no table from elsewhere with --explanations
-    table = judged.table
-    called = np.flatnonzero(table.decisions(judged.threshold) == 1)
+    called = np.flatnonzero(table.decisions(_threshold(table)) == 1)
     patients = None if table.patients is None else [table.patients[row] for row in called]
-    return examine(judged.model, [table.paths[row] for row in called], patients, seed=seed, jobs=jobs)
+    return examine(model, [table.paths[row] for row in called], patients, seed=seed, jobs=jobs)
 
 
-def _test_shortcuts(judged: Judged, seed: int, file: Path) -> str:
+def _test_shortcuts(model: Model, table: PredictionTable, seed: int, file: Path) -> str:
     """Write what slight changes do to the answers on the judged images, and say it in a line each."""
     import json
 
@@ -307,16 +226,14 @@ def _test_shortcuts(judged: Judged, seed: int, file: Path) -> str:
     from pneumoscope.imaging.reader import read_image
     from pneumoscope.imaging.resize import shrink
 
-    assert judged.model is not None  # evaluate() takes no table from elsewhere with --shortcuts
-    table, contract = judged.table, judged.model.contract
-    rows = table.judged.nonzero()[0]
+    contract, rows = model.contract, table.judged.nonzero()[0]
     pixels = (
         shrink(read_image(Path(table.paths[row])).pixels, width=contract.input_width, height=contract.input_height)
         for row in rows
     )
     patients = None if table.patients is None else [table.patients[row] for row in rows]
     found = check_shortcuts(
-        judged.model, pixels, table.labels[rows] == 1, threshold=judged.threshold, patients=patients, seed=seed
+        model, pixels, table.labels[rows] == 1, threshold=_threshold(table), patients=patients, seed=seed
     )
     write_atomically(file, (json.dumps(found.to_json(), indent=2) + "\n").encode())
     lines = [f"{r.change:<36}  accuracy {r.accuracy_change:+.4f}  flips {r.flips} of {len(rows)}" for r in found.checks]
@@ -324,24 +241,6 @@ def _test_shortcuts(judged: Judged, seed: int, file: Path) -> str:
         plain, stretched = found.aspect.auc, found.aspect.auc_pneumonia_stretched
         lines.append(f"{'pneumonia stretched, normal squeezed':<36}  AUC {stretched:.4f} (as they are {plain:.4f})")
     return "\n".join([*lines, f"shortcuts  {file}"])
-
-
-def _heatmap_renderer(model: Model, tested: ExplanationScores) -> Callable[[str], bytes | None]:
-    """Draws an image with each of the heatmaps that were tested, side by side."""
-    from pneumoscope.drawing.panel import SIDE, panel_png, side_by_side
-    from pneumoscope.explain.methods import METHODS
-    from pneumoscope.imaging.reader import read_image
-
-    methods = [method for name, method in METHODS.items() if name in tested.scores]
-
-    def render(path: str) -> bytes | None:
-        image = read_image(Path(path), target=SIDE)
-        heatmaps = {method.title: method.load()(model, image) for method in methods}
-        known = {title: heat for title, heat in heatmaps.items() if heat is not None}
-        prediction = model.predict_image(image, path=path)
-        return panel_png(side_by_side(prediction, image, known, title=Path(path).name), prediction) if known else None
-
-    return render
 
 
 def _command_line(ctx: click.Context) -> str:

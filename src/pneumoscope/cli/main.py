@@ -49,6 +49,10 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "data": Command("pneumoscope.cli.data:data", "Fetch, audit and split training data.", "data"),
     "train": Command("pneumoscope.cli.train:train", "Train a recipe.", "train"),
     "evaluate": Command("pneumoscope.cli.evaluate:evaluate", "Measure a model on labelled images.", "evaluate"),
+    "calibrate": Command(
+        "pneumoscope.cli.calibrate:calibrate", "Calibrate a model on your own labelled images.", "evaluate"
+    ),
+    "monitor": Command("pneumoscope.cli.monitor:monitor", "Compare records with a baseline.", "evaluate"),
     "export": Command("pneumoscope.cli.export:export", "Write a trained run as a one-file model.", "train"),
     "serve": Command("pneumoscope.cli.serve:serve", "Serve the web page and the web API.", "web"),
     "pacs": Command("pneumoscope.cli.pacs:pacs", "Stand between a hospital's archive and the model.", "pacs"),

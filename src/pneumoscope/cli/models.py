@@ -65,12 +65,12 @@ def show(file: Path | None, as_json: bool) -> None:
         for tensor in tensors:
             click.echo(f"  {tensor['name']:<18}{tensor['dtype']} {tensor['shape']}")
     click.echo("operating points")
-    for line in _points(contract):
+    for line in describe_points(contract):
         click.echo(line)
     click.echo(f"\n{package.card.strip()}\n\n{RESEARCH_USE_ONLY}")
 
 
-def _points(contract: Contract) -> Iterator[str]:
+def describe_points(contract: Contract) -> Iterator[str]:
     """Every operating point with its rates by population, and the band in which the model does not know."""
     for name, point in contract.operating_points.items():
         mark = "  (default)" if name == contract.default_operating_point else ""

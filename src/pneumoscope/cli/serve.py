@@ -39,6 +39,7 @@ def _print_new_token(ctx: click.Context, _parameter: click.Parameter, wanted: bo
     "--allowed-host", "allowed_hosts", multiple=True, metavar="NAME", help="Host name to answer to; repeatable."
 )
 @click.option("--trusted-proxy", metavar="ADDRESS", help="Believe X-Forwarded-For and -Proto of this reverse proxy.")
+@click.option("--log-scores", is_flag=True, help="Log scores, without identity, for `pneumoscope monitor`.")
 @click.option(
     "--new-token",
     is_flag=True,
@@ -58,6 +59,7 @@ def serve(
     insecure: bool,
     allowed_hosts: tuple[str, ...],
     trusted_proxy: str | None,
+    log_scores: bool,
 ) -> None:
     """Serve the web page and the web API until interrupted.
 
@@ -81,6 +83,7 @@ def serve(
         token_hashes=read_token_file(token_file) if token_file else (),
         allowed_hosts=allowed_hosts,
         trusted_proxy=trusted_proxy,
+        log_scores=log_scores,
         **({"workers": workers} if workers else {}),
     )
     from pneumoscope.serving import logs

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pneumoscope.errors import ContractError, DataError
 from pneumoscope.labels import Label
@@ -116,6 +116,7 @@ class Scan:
     left_out: tuple[Path, ...] = ()
 
 
+@runtime_checkable
 class Source(Protocol):
     """A data set: images with labels, patients and subtypes, and the population, licence and citation of them all."""
 

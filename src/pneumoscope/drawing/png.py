@@ -42,7 +42,7 @@ def encode_png(pixels: NDArray[np.uint8], about: Mapping[str, str] | None = None
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
     header = struct.pack(">IIBBBBB", width, height, 8, _RGB if pixels.ndim == 3 else _GREY, 0, 0, 0)
     texts = [_chunk(b"tEXt", f"{key}\0{text}".encode("latin-1", "replace")) for key, text in (about or {}).items()]
-    data = _chunk(b"IDAT", zlib.compress(filtered, level=1))
+    data = _chunk(b"IDAT", zlib.compress(filtered.tobytes(), level=1))
     return b"".join([_SIGNATURE, _chunk(b"IHDR", header), *texts, data, _chunk(b"IEND", b"")])
 
 

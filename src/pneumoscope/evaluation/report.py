@@ -142,6 +142,7 @@ class EvaluationReport:
             "by_operating_point": {name: point.to_json() for name, point in self.by_operating_point.items()},
             "at_sensitivity": {f"{wanted:.2f}": r.to_json() for wanted, r in self.at_sensitivity.items()},
             "refused": [p for p, ok in zip(self.table.paths, self.table.judged, strict=True) if not ok],
+            "notes": _notes(self.table),
             "refused_by_class": dict(self.refused_by_class),
             "refusal_rule": REFUSAL_RULE,
             "classification_report": dict(self.classification_report),
@@ -309,6 +310,15 @@ def _without_nan(value: Any) -> Any:
         return {str(name): _without_nan(part) for name, part in value.items()}
     number = float(value)
     return None if math.isnan(number) else number
+
+
+def _notes(table: PredictionTable) -> list[dict[str, Any]]:
+    """What readers of the records must know, each note once with the images that bear it."""
+    images: dict[str, list[str]] = {}
+    for path, notes in zip(table.paths, table.notes or ((),) * len(table), strict=True):
+        for note in notes:
+            images.setdefault(note.removeprefix(f"{path}: "), []).append(path)
+    return [{"note": note, "n": len(paths), "images": paths} for note, paths in images.items()]
 
 
 def _pair(interval: Interval | None) -> list[float] | None:

@@ -37,7 +37,7 @@ from pneumoscope.export.parity import (
 )
 from pneumoscope.export.parity_page import Comparison, render_page
 from pneumoscope.files import make_folder, write_atomically
-from pneumoscope.model.contract import RESEARCH_USE_ONLY, Contract, Provenance, Quantization
+from pneumoscope.model.contract import CONTRACT_VERSION, RESEARCH_USE_ONLY, Contract, Provenance, Quantization
 from pneumoscope.model.packaging import pack
 from pneumoscope.statistics.table import PredictionTable
 from pneumoscope.training.batches import SUBTYPES, PixelSet
@@ -203,6 +203,9 @@ class _Export:
             operating_points=self._calibrated.operating_points,
             default_operating_point=self._calibrated.default_operating_point,
             typicality_limit=self._calibrated.typicality_limit,
+            conformal=self._calibrated.conformal,
+            calibration=self._calibrated.record,
+            contract_version=CONTRACT_VERSION,
             parameters=self._network.count_params(),
             provenance=origin,
             subtypes=SUBTYPES if recipe.classes == 3 else (),

@@ -247,8 +247,8 @@ class Contract:
                 {
                     **values,
                     "operating_points": {name: operating_point_from_json(point) for name, point in points.items()},
-                    "conformal": _conformal(values.get("conformal")),
-                    "calibration": _optional(CalibrationRecord, values.get("calibration")),
+                    "conformal": band_from_json(values.get("conformal")),
+                    "calibration": record_from_json(values.get("calibration")),
                     "provenance": _strict(Provenance, values.get("provenance")),
                     "quantization": Quantization(str(values.get("quantization"))),
                     "resize_filter": ResizeFilter(str(values.get("resize_filter"))),
@@ -296,8 +296,16 @@ def _without_absent(values: dict[str, Any], keys: tuple[str, ...]) -> dict[str, 
     return {key: value for key, value in values.items() if key not in keys or value not in (None, (), [])}
 
 
-def _optional(kind: Any, values: Any) -> Any:
-    return None if values is None else _strict(kind, values)
+def record_from_json(values: Any) -> CalibrationRecord | None:
+    """Read what ``dataclasses.asdict`` and JSON made of a calibration record; ``None`` of ``None``.
+
+    Raises:
+        ContractError, TypeError: unknown or missing keys, or impossible values.
+    """
+    if values is None:
+        return None
+    record: CalibrationRecord = _strict(CalibrationRecord, values)
+    return record
 
 
 def operating_point_from_json(values: Any) -> OperatingPoint:
@@ -321,7 +329,12 @@ def _with_intervals(rates: Any) -> Any:
     return dataclasses.replace(rates, ci95={name: as_interval(pair, name) for name, pair in rates.ci95.items()})
 
 
-def _conformal(values: Any) -> ConformalBand | None:
+def band_from_json(values: Any) -> ConformalBand | None:
+    """Read what ``dataclasses.asdict`` and JSON made of a band; ``None`` of ``None``.
+
+    Raises:
+        ContractError, TypeError: unknown or missing keys, or impossible values.
+    """
     if values is None:
         return None
     band: ConformalBand = _strict(ConformalBand, values)

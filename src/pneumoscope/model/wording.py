@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Mapping
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
     from pneumoscope.model.post_test import PostTest
     from pneumoscope.model.prediction import Prediction
 
+SCORED_EVENT: Final = "scored"
+"""Name of the event in a server's log that holds a record, for `pneumoscope monitor`; it passes over all others."""
+
 _MOST_DECIMALS: Final = 6
+_LONGEST_KIND: Final = 100
+_NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 @functools.cache
@@ -41,6 +47,11 @@ def share(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
+def chance(value: float) -> str:
+    """A probability in percent: as :func:`share`, and never certain, since 0 and 1 are only what numbers round to."""
+    return share(min(max(value, 1e-9), 1 - 1e-9))
+
+
 def score(value: float, threshold: float | None = None) -> str:
     """A score with three decimals, or as many as keep it on its side of a threshold and off 0 and 1.
 
@@ -48,12 +59,17 @@ def score(value: float, threshold: float | None = None) -> str:
         value: 0 to 1.
         threshold: that it is shown beside; ``None`` for none.
     """
+    end = 10**-_MOST_DECIMALS
     for decimals in range(3, _MOST_DECIMALS + 1):
         text = f"{value:.{decimals}f}"
         shown = float(text)
         same_side = threshold is None or (shown >= threshold) == (value >= threshold)
-        if same_side and (shown in (0.0, 1.0)) == (value in (0.0, 1.0)):
+        if same_side and 0 < shown < 1:
             return text
+    if value < end and (threshold is None or threshold >= end):
+        return f"< {end:.{_MOST_DECIMALS}f}"
+    if value > 1 - end and (threshold is None or threshold <= 1 - end):
+        return f"> {1 - end:.{_MOST_DECIMALS}f}"
     return repr(value)
 
 
@@ -91,20 +107,31 @@ def post_test(meaning: PostTest) -> tuple[str, ...]:
     first = say(
         "post_test_score",
         prevalence=share(meaning.prevalence),
-        probability=share(meaning.probability),
+        probability=chance(meaning.probability),
         threshold=share(meaning.threshold),
     )
     if meaning.result_ci95 is None:
         return (first,)
     low, high = meaning.result_ci95
     side = "above" if meaning.above else "below"
-    probability = share(meaning.result_probability)
-    return first, say("post_test_result", side=side, probability=probability, low=share(low), high=share(high))
+    numbers = {"probability": chance(meaning.result_probability), "low": chance(low), "high": chance(high)}
+    return first, say("post_test_result", side=side, **numbers)
 
 
 def meaning_of_score(contract: Contract) -> str:
     """What the score of a model is the probability of."""
     return str(words()["score_at_half" if contract.prevalence is not None else "score_at_validation"])
+
+
+def kind_of(sentence: str, path: str = "") -> str:
+    """What kind of note or reason a sentence is: without the input's name and without numbers, at most 100 letters.
+
+    Args:
+        sentence: of a record's ``notes`` or ``reasons``.
+        path: of the record.
+    """
+    told = sentence.removeprefix(f"{path}: ") if path else sentence
+    return _NUMBER.sub("#", told)[:_LONGEST_KIND]
 
 
 def heatmap_notice() -> str:

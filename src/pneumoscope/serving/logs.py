@@ -12,6 +12,9 @@ from typing import Final
 
 from flask import g
 
+from pneumoscope.model.prediction import Prediction
+from pneumoscope.model.wording import SCORED_EVENT, kind_of
+
 LOGGER: Final = logging.getLogger("pneumoscope.serving")
 _FIELDS: Final = "fields"
 
@@ -46,6 +49,16 @@ def configure() -> None:
 def log(event: str, level: int = logging.INFO, **fields: object) -> None:
     """Log an event with plain values beside it."""
     LOGGER.log(level, event, extra={_FIELDS: fields})
+
+
+def log_score(prediction: Prediction) -> None:
+    """Log what an image got, for ``pneumoscope monitor``: no name, no hash, no request, no number of its header."""
+    record = prediction.as_dict()
+    kept = ("status", "probability", "typicality", "prediction_set", "lungs", "model")
+    kinds = {
+        key: sorted({kind_of(sentence, prediction.path) for sentence in record[key]}) for key in ("notes", "reasons")
+    }
+    LOGGER.info(SCORED_EVENT, extra={_FIELDS: {key: record[key] for key in kept} | kinds})
 
 
 def log_failure(error: BaseException) -> None:

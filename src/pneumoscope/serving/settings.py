@@ -34,6 +34,8 @@ class Settings:
         rate_limit: requests to the API from one address, as in ``"1200 per minute"``; ``None`` for no limit.
         token_hashes: SHA-256 of each accepted bearer token, 64 hex digits; empty for an open API.
         allowed_hosts: names that the ``Host`` header may carry; empty for any. Guards against DNS rebinding.
+        log_scores: log what each image got (status, score, typicality, lung box, kinds of notes), without its name, its
+            hash or anything of its patient, for ``pneumoscope monitor``.
         trusted_proxy: address of a reverse proxy whose ``X-Forwarded-For`` and ``-Proto`` are believed.
     """
 
@@ -51,6 +53,7 @@ class Settings:
     token_hashes: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     trusted_proxy: str | None = None
+    log_scores: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what no server could honour."""
@@ -79,9 +82,10 @@ def is_loopback(host: str) -> bool:
 def settings_from_environment(environment: Mapping[str, str]) -> Settings:
     """Settings for a server that is started by another program, such as gunicorn.
 
-    Reads ``PNEUMOSCOPE_MODEL``, ``_WORKERS``, ``_QUEUE_SIZE``, ``_RATE_LIMIT`` (empty for none), ``_TOKEN_FILE`` and
-    ``_ALLOWED_HOSTS`` (separated by commas), each with the prefix ``PNEUMOSCOPE``. An open API must be asked for with
-    ``PNEUMOSCOPE_INSECURE=1``, since the address that gunicorn listens on is not known here.
+    Reads ``PNEUMOSCOPE_MODEL``, ``_WORKERS``, ``_QUEUE_SIZE``, ``_RATE_LIMIT`` (empty for none), ``_TOKEN_FILE``,
+    ``_LOG_SCORES`` (1 for yes) and ``_ALLOWED_HOSTS`` (separated by commas), each with the prefix ``PNEUMOSCOPE``. An
+    open API must be asked for with ``PNEUMOSCOPE_INSECURE=1``, since the address that gunicorn listens on is not known
+    here.
 
     Raises:
         UsageError: a number is none, or there is neither a token file nor leave to run without.

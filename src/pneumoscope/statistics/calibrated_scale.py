@@ -7,7 +7,7 @@ four fifths gave, so that no figure comes from the images that chose it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,6 +30,8 @@ from pneumoscope.statistics.labelled_scores import (
     LabelledScores,
     fold_numbers,
     groups_of,
+    least_images,
+    least_patients,
     neutral_weights,
 )
 from pneumoscope.statistics.odds import logit, sigmoid
@@ -39,6 +41,8 @@ from pneumoscope.statistics.weighting import effective_size
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
+LEAST_IMAGES: Final = 20
+"""Of each class in each population; with fewer, a band of 90 % coverage is decided by one image."""
 LEAST_RATE: Final = 0.95
 """Least sensitivity of ``high_sensitivity`` and specificity of ``high_specificity``."""
 
@@ -62,7 +66,7 @@ class CalibratedScale:
     Attributes:
         affine: of the log odds.
         operating_points: by name, with rates by population.
-        band: with coverage by population.
+        band: with coverage by population; ``None`` where too few images promise nothing.
         record: for the contract.
         errors: calibration error by group, cross-fitted.
         groups: names, images and effective sizes by group and class: ``(name, normals, pneumonias, size, size)``.
@@ -70,7 +74,7 @@ class CalibratedScale:
 
     affine: Affine
     operating_points: Mapping[str, OperatingPoint]
-    band: ConformalBand
+    band: ConformalBand | None
     record: CalibrationRecord
     errors: Mapping[str, CalibrationError]
     groups: tuple[tuple[str, int, int, float, float], ...]
@@ -80,11 +84,15 @@ class CalibratedScale:
 class _Fit:
     affine: Affine
     thresholds: Mapping[str, float]
-    band: Band
+    band: Band | None
 
 
 def fit_affine(logits: Floats, labels: Labels, weights: Floats) -> Affine:
-    """Slope and intercept of the log odds by weighted maximum likelihood (Platt 1999).
+    """Slope and intercept of the log odds by weighted maximum likelihood, with Platt's targets.
+
+    Platt 1999 (Probabilistic outputs for support vector machines, section 2.2): the targets are ``(n + 1) / (n + 2)``
+    for pneumonia and ``1 / (n + 2)`` for normal in place of 1 and 0, ``n`` being the (effective) images of the class.
+    So classes that are perfectly apart do not give certainty, least of all where they are few.
 
     Args:
         logits: ``float64 [N]``.
@@ -93,9 +101,15 @@ def fit_affine(logits: Floats, labels: Labels, weights: Floats) -> Affine:
     """
     from sklearn.linear_model import LogisticRegression
 
-    # Almost no regularisation: it only keeps the slope finite where the classes are perfectly apart.
-    weights = weights * len(weights) / weights.sum()
-    fitted = LogisticRegression(C=1e4).fit(logits[:, None], labels, sample_weight=weights)
+    sizes = np.array([effective_size(weights[labels == label]) for label in (0, 1)])
+    doubt = (1 / (sizes + 2))[labels]
+    # A target between 0 and 1 is the image once as either label, in those shares.
+    both = np.concatenate([logits, logits])[:, None]
+    answers = np.concatenate([labels, 1 - labels])
+    shares = np.concatenate([weights * (1 - doubt), weights * doubt])
+    fitted = LogisticRegression(C=1e6, max_iter=1000).fit(
+        both, answers, sample_weight=shares * len(logits) / weights.sum()
+    )
     return Affine(1 / max(float(fitted.coef_[0, 0]), 1e-3), float(fitted.intercept_[0]))
 
 
@@ -138,7 +152,7 @@ def _half_the_errors(scores: Floats, weights: Floats) -> float:
     return min(float(sigmoid(np.array(middle))), float(np.nextafter(BALANCED, 0)))
 
 
-def _fit(scores: LabelledScores, coverage: float) -> _Fit:
+def _fit(scores: LabelledScores, coverage: float | None) -> _Fit:
     weights = neutral_weights(scores)
     affine = fit_affine(scores.logits, scores.labels, weights)
     probabilities = affine.probability(scores.logits)
@@ -146,74 +160,74 @@ def _fit(scores: LabelledScores, coverage: float) -> _Fit:
     return _Fit(
         affine,
         choose_thresholds(scores.labels, probabilities, weights),
-        fit_band(scores.labels, probabilities, promised, coverage=coverage),
+        None if coverage is None else fit_band(scores.labels, probabilities, promised, coverage=coverage),
     )
 
 
 def fit_scale(
-    scores: LabelledScores,
-    *,
-    source: str,
-    coverage: float = COVERAGE,
-    folds: int = FOLDS,
-    progress: Callable[[str], None] = lambda _: None,
+    scores: LabelledScores, *, source: str, coverage: float = COVERAGE, folds: int = FOLDS
 ) -> CalibratedScale:
     """Fit the scale, the operating points and the band, and measure what they reach.
+
+    Where a class has fewer than 20 images in a population there is no band; where it has fewer patients than folds,
+    what is fitted is measured on the images that it was fitted on, and the record says so.
 
     Args:
         scores: out of fold.
         source: what they are, in words, for the contract.
         coverage: promised for each class.
         folds: of the cross-fitting.
-        progress: told of each step.
-
-    Raises:
-        DataError: too few images of a class.
     """
-    fitted = _fit(scores, coverage)
-    progress(f"scale: temperature {fitted.affine.temperature:.3f}, bias {fitted.affine.bias:+.3f}")
-    number = fold_numbers(scores, folds)
-    by_fold = [_fit(scores.part(number != fold), coverage) for fold in range(folds)]
-    crossed = np.empty(len(scores.logits))
-    for fold, fit in enumerate(by_fold):
-        crossed[number == fold] = fit.affine.probability(scores.logits[number == fold])
-    bands = [by_fold[fold].band for fold in number]
     groups = list(groups_of(scores))
-    progress(f"measured on {len(groups)} groups of images, each image by what the other patients gave")
-    whole = Group("all", np.ones(len(crossed), dtype=bool), neutral_weights(scores), promised=False)
-    points = {
-        name: _operating_point(scores.labels, crossed, number, [fit.thresholds[name] for fit in by_fold], whole, groups)
-        for name in fitted.thresholds
-    }
+    promised = coverage if least_images(scores) >= LEAST_IMAGES else None
+    fitted = _fit(scores, promised)
+    crossed = least_patients(scores) >= folds
+    number = fold_numbers(scores, folds) if crossed else np.zeros(len(scores.logits), dtype=np.int64)
+    by_fold = [_fit(scores.part(number != fold), promised) for fold in range(folds)] if crossed else [fitted]
+    probabilities = np.empty(len(scores.logits))
+    for fold, fit in enumerate(by_fold):
+        probabilities[number == fold] = fit.affine.probability(scores.logits[number == fold])
+    whole = Group("all", np.ones(len(probabilities), dtype=bool), neutral_weights(scores), promised=False)
+    points = {}
+    for name, threshold in fitted.thresholds.items():
+        called = probabilities >= np.array([fit.thresholds[name] for fit in by_fold])[number]
+        overall = _rates(scores.labels, called, whole)
+        each = tuple(_rates(scores.labels, called, group) for group in groups)
+        points[name] = OperatingPoint(threshold, overall.sensitivity, overall.specificity, overall.ci95, each)
+    counts = np.bincount(scores.labels, minlength=2)
     return CalibratedScale(
         affine=fitted.affine,
-        operating_points={
-            name: OperatingPoint(fitted.thresholds[name], all_.sensitivity, all_.specificity, all_.ci95, each)
-            for name, (all_, each) in points.items()
-        },
-        band=ConformalBand(
-            coverage,
-            fitted.band.lower,
-            fitted.band.upper,
-            tuple(entry for group in groups for entry in _coverages(scores.labels, crossed, bands, group)),
-        ),
-        record=CalibrationRecord(
-            BALANCED,
-            source,
-            int(scores.labels.sum()),
-            int((1 - scores.labels).sum()),
-            _weighting(groups),
-        ),
+        operating_points=points,
+        band=_measured_band(fitted, by_fold, number, scores.labels, probabilities, groups, coverage),
+        record=CalibrationRecord(BALANCED, source, int(counts[1]), int(counts[0]), _weighting(groups, crossed)),
         errors={
             group.name: calibration_error(
                 scores.labels[group.members],
-                crossed[group.members],
+                probabilities[group.members],
                 group.class_balanced(scores.labels)[group.members],
             )
             for group in groups
         },
         groups=tuple(_sizes(scores.labels, group) for group in groups),
     )
+
+
+def _measured_band(
+    fitted: _Fit,
+    by_fold: Sequence[_Fit],
+    number: NDArray[np.int64],
+    labels: Labels,
+    probabilities: Floats,
+    groups: Sequence[Group],
+    coverage: float,
+) -> ConformalBand | None:
+    """The band with the coverage of each group, each image by the band of the other patients."""
+    bands = [fit.band for fit in by_fold if fit.band is not None]
+    if fitted.band is None or not bands:
+        return None
+    own = [bands[int(fold)] for fold in number]
+    found = tuple(entry for group in groups for entry in _coverages(labels, probabilities, own, group))
+    return ConformalBand(coverage, fitted.band.lower, fitted.band.upper, found)
 
 
 def _rates(labels: Labels, called: NDArray[np.bool_], group: Group) -> PopulationRates:
@@ -229,18 +243,6 @@ def _rates(labels: Labels, called: NDArray[np.bool_], group: Group) -> Populatio
     return PopulationRates(group.name, counts[0], counts[1], shares[0], shares[1], ci95)
 
 
-def _operating_point(
-    labels: Labels,
-    probabilities: Floats,
-    number: NDArray[np.int64],
-    thresholds: Sequence[float],
-    whole: Group,
-    groups: Sequence[Group],
-) -> tuple[PopulationRates, tuple[PopulationRates, ...]]:
-    called = probabilities >= np.asarray(thresholds)[number]
-    return _rates(labels, called, whole), tuple(_rates(labels, called, group) for group in groups)
-
-
 def _coverages(
     labels: Labels, probabilities: Floats, bands: Sequence[Band], group: Group
 ) -> Iterator[PopulationCoverage]:
@@ -253,9 +255,10 @@ def _coverages(
             yield PopulationCoverage(group.name, name, found.n, found.coverage, found.ci95, found.uncertain)
 
 
-def _weighting(groups: Sequence[Group]) -> str:
+def _weighting(groups: Sequence[Group], crossed: bool) -> str:
     neutral = any(group.weights is not None for group in groups)
-    return "either class at one half" + (" and framing without meaning" if neutral else "")
+    said = "either class at one half" + (" and framing without meaning" if neutral else "")
+    return said if crossed else f"{said}; too few patients: measured on the images that it was fitted on"
 
 
 def _sizes(labels: Labels, group: Group) -> tuple[str, int, int, float, float]:

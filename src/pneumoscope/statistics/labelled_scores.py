@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -32,6 +33,8 @@ class LabelledScores:
         patients: N keys.
         populations: N names, such as "children"; each has both classes.
         shortcut: P(pneumonia) by framing alone, out of fold, ``float64 [N]``, NaN where not known.
+        weights: for the fit, ``float64 [N]``, above 0, in place of those that :func:`neutral_weights` makes; either
+            class is still given one half.
 
     Raises:
         DataError: columns of unequal length, log odds that are not finite, or a population of one class.
@@ -42,10 +45,11 @@ class LabelledScores:
     patients: Sequence[str]
     populations: Sequence[str]
     shortcut: Floats | None = None
+    weights: Floats | None = None
 
     def __post_init__(self) -> None:
-        columns = [self.labels, self.patients, self.populations, *([] if self.shortcut is None else [self.shortcut])]
-        if any(len(column) != len(self.logits) for column in columns):
+        columns = (self.labels, self.patients, self.populations, self.shortcut, self.weights)
+        if any(column is not None and len(column) != len(self.logits) for column in columns):
             raise DataError("scores: columns of unequal length")
         if not np.isfinite(self.logits).all():
             raise DataError("scores: a log odds is not finite")
@@ -56,7 +60,8 @@ class LabelledScores:
 
     def members(self, population: str) -> NDArray[np.bool_]:
         """Who belongs to a population: ``bool [N]``."""
-        return np.asarray(self.populations) == population
+        members: NDArray[np.bool_] = np.asarray(self.populations) == population
+        return members
 
     def part(self, chosen: NDArray[np.bool_]) -> LabelledScores:
         """Some of the images."""
@@ -67,6 +72,7 @@ class LabelledScores:
             [self.patients[row] for row in rows],
             [self.populations[row] for row in rows],
             None if self.shortcut is None else self.shortcut[rows],
+            None if self.weights is None else self.weights[rows],
         )
 
 
@@ -116,6 +122,9 @@ def neutral_weights(scores: LabelledScores) -> Floats:
 
     A population counts by its effective number of images.
     """
+    if scores.weights is not None:
+        sums = np.bincount(scores.labels, weights=scores.weights, minlength=2)
+        return np.asarray(scores.weights / (2 * sums[scores.labels]), dtype=np.float64)
     best: dict[str, Group] = {}
     for group in groups_of(scores):
         if group.promised:
@@ -127,6 +136,18 @@ def neutral_weights(scores: LabelledScores) -> Floats:
     return np.asarray(total / total.sum(), dtype=np.float64)
 
 
+def least_images(scores: LabelledScores) -> int:
+    """Images in the smallest class of any population."""
+    strata = list(zip(scores.populations, scores.labels.tolist(), strict=True))
+    return min(Counter(strata).values())
+
+
+def least_patients(scores: LabelledScores) -> int:
+    """Patients in the smallest class of any population."""
+    keys = set(zip(scores.populations, scores.labels.tolist(), scores.patients, strict=True))
+    return min(Counter((population, label) for population, label, _ in keys).values())
+
+
 def fold_numbers(scores: LabelledScores, folds: int = FOLDS) -> NDArray[np.int64]:
     """Folds by patient, alike in class and population: ``int64 [N]``.
 
@@ -135,12 +156,11 @@ def fold_numbers(scores: LabelledScores, folds: int = FOLDS) -> NDArray[np.int64
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    strata = np.array([f"{name}|{label}" for name, label in zip(scores.populations, scores.labels, strict=True)])
-    number = np.zeros(len(strata), dtype=np.int64)
-    keys = [f"{name}|{patient}" for name, patient in zip(scores.populations, scores.patients, strict=True)]
-    least = min(len({key for key, s in zip(keys, strata, strict=True) if s == each}) for each in np.unique(strata))
-    if least < folds:
+    if (least := least_patients(scores)) < folds:
         raise DataError(f"{least} patients of a class, at least {folds} are needed to measure what is fitted")
+    strata = np.array([f"{name}|{label}" for name, label in zip(scores.populations, scores.labels, strict=True)])
+    keys = [f"{name}|{patient}" for name, patient in zip(scores.populations, scores.patients, strict=True)]
+    number = np.zeros(len(strata), dtype=np.int64)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=0)
     for fold, (_, rows) in enumerate(splitter.split(strata, strata, keys)):
         number[rows] = fold

@@ -7,27 +7,25 @@ import hashlib
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pneumoscope.errors import DataError
-from pneumoscope.model.prediction import Status
+from pneumoscope.files import read_csv
+from pneumoscope.labels import LABEL_NAMES, SUBTYPE_NAMES, Status
 
-LABEL_NAMES: Final = ("NORMAL", "PNEUMONIA")
-"""Class names; the position is the integer label."""
-
-SUBTYPE_NAMES: Final = ("NORMAL", "BACTERIAL", "VIRAL")
-"""Order of the columns of :attr:`PredictionTable.subtype_probabilities`."""
+__all__ = ["LABEL_NAMES", "REQUIRED_COLUMNS", "SUBTYPE_NAMES", "PredictionTable"]
 
 REQUIRED_COLUMNS: Final = ("path", "label", "probability")
+_BETWEEN_NOTES: Final = " | "
 _SUBTYPE_COLUMNS: Final = ("p_normal", "p_bacterial", "p_viral")
 _COLUMNS: Final = (
     *("path", "label", "probability", "decision", "typicality"),
-    *("status", "threshold", "patient", "subtype", *_SUBTYPE_COLUMNS, "sha256"),
+    *("status", "threshold", "patient", "subtype", *_SUBTYPE_COLUMNS, "sha256", "notes"),
 )
 
 
@@ -48,6 +46,10 @@ class PredictionTable:
             patient of its own, or ``None`` for all.
         sha256: N hashes of the image files (``None`` for one that could not be read), or ``None``.
         threshold: the threshold that the source of the table decided with, where it says.
+        notes: what the reader of each image's record must know, N tuples of sentences; ``None`` where nobody said.
+        operating_point: name of the threshold; empty where it has none.
+        operating_points: all thresholds of the model by name.
+        model: what names the model.
 
     Raises:
         DataError: no rows, columns of unequal length, a path twice, a label or probability out of range, or
@@ -64,12 +66,16 @@ class PredictionTable:
     patients: tuple[str | None, ...] | None = None
     sha256: tuple[str | None, ...] | None = None
     threshold: float | None = None
+    notes: tuple[tuple[str, ...], ...] | None = None
+    operating_point: str = ""
+    operating_points: Mapping[str, float] = field(default_factory=dict)
+    model: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = len(self.paths)
         if n == 0:
             raise DataError("the table of predictions is empty: at least one image is needed")
-        for name in ("labels", "probabilities", "statuses", "typicality", "subtypes", "patients", "sha256"):
+        for name in ("labels", "probabilities", "statuses", "typicality", "subtypes", "patients", "sha256", "notes"):
             column = getattr(self, name)
             if column is not None and len(column) != n:
                 raise DataError(f"table of predictions: {len(column)} {name} for {n} paths")
@@ -181,6 +187,7 @@ class PredictionTable:
             "" if self.subtypes is None else self.subtypes[row] or "",
             *(_cell(p) for p in subtypes),
             "" if self.sha256 is None else self.sha256[row] or "",
+            "" if self.notes is None else _BETWEEN_NOTES.join(self.notes[row]),
         )
 
     @classmethod
@@ -194,19 +201,12 @@ class PredictionTable:
         Raises:
             DataError: the file cannot be read, lacks a column, or a row is wrong; the message names the line.
         """
-        try:
-            with path.open(newline="", encoding="utf-8-sig") as stream:
-                reader = csv.DictReader(stream, strict=True)
-                header = tuple(reader.fieldnames or ())
-                rows = list(reader)
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise DataError(f"{path}: cannot be read as CSV ({error})") from error
-        missing = [name for name in REQUIRED_COLUMNS if name not in header]
-        if missing:
+        content = read_csv(path)
+        if missing := content.missing(REQUIRED_COLUMNS):
             raise DataError(f"{path}: no column {', '.join(missing)}; needed are {', '.join(REQUIRED_COLUMNS)}")
-        if not rows:
+        if not content.rows:
             raise DataError(f"{path}: holds no predictions, only its header")
-        return _Reader(path, rows).table()
+        return _Reader(path, [row for _, row in content.rows]).table()
 
 
 @dataclass(frozen=True)
@@ -225,6 +225,7 @@ class _Reader:
         patients = self._texts("patient")
         subtypes = self._texts("subtype")
         sha256 = self._texts("sha256")
+        notes = self._texts("notes")
         try:
             table = PredictionTable(
                 paths=tuple(self._texts("path")),
@@ -237,6 +238,7 @@ class _Reader:
                 patients=tuple(text or None for text in patients) if any(patients) else None,
                 sha256=tuple(text or None for text in sha256) if any(sha256) else None,
                 threshold=self._threshold(probabilities),
+                notes=tuple(_split_notes(text) for text in notes) if any(notes) else None,
             )
         except DataError as error:
             raise DataError(f"{self.file}: {error}") from error
@@ -246,7 +248,7 @@ class _Reader:
         return f"{self.file}, row {index} ({self.rows[index].get('path')})"
 
     def _text(self, index: int, name: str) -> str:
-        return (self.rows[index].get(name) or "").strip()
+        return self.rows[index].get(name, "")
 
     def _texts(self, name: str) -> list[str]:
         return [self._text(index, name) for index in range(len(self.rows))]
@@ -303,6 +305,10 @@ class _Reader:
                 "correct the decision column or leave it out"
             )
         return threshold
+
+
+def _split_notes(text: str) -> tuple[str, ...]:
+    return tuple(text.split(_BETWEEN_NOTES)) if text else ()
 
 
 def _cell(value: float) -> str:

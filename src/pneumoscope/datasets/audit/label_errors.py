@@ -7,7 +7,6 @@ trained on it); predictions on training images only repeat the labels.
 
 from __future__ import annotations
 
-import csv
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumoscope.errors import DataError
+from pneumoscope.files import read_csv
 from pneumoscope.labels import Label
 
 
@@ -40,19 +40,14 @@ def read_predictions(file: Path) -> list[Predicted]:
     Raises:
         DataError: the file cannot be read, lacks a column, or a row is faulty.
     """
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            missing = {"path", "label", "probability"} - set(reader.fieldnames or ())
-            if missing:
-                raise DataError(f"{file}: no column {', '.join(sorted(missing))}; path, label, probability are needed")
-            return [_predicted(row, f"{file}: line {reader.line_num}") for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{file}: cannot be read as CSV ({error})") from error
+    table = read_csv(file)
+    if missing := table.missing(("path", "label", "probability")):
+        raise DataError(f"{file}: no column {', '.join(missing)}; path, label, probability are needed")
+    return [_predicted(row, f"{file}: line {number}") for number, row in table.rows]
 
 
 def _predicted(row: dict[str, str], where: str) -> Predicted:
-    text = (row["probability"] or "").strip()
+    text = row["probability"]
     try:
         label = Label(row["label"])
         probability = float(text) if text else math.nan

@@ -22,6 +22,7 @@ from pneumoscope.serving.http.schemas import (
     problem_responses,
 )
 from pneumoscope.serving.http.uploads import take_uploads
+from pneumoscope.serving.logs import log_score
 from pneumoscope.serving.queue import InferenceService, Judged, PredictOptions
 from pneumoscope.serving.settings import Settings
 
@@ -58,6 +59,9 @@ def create_api(model: Model, service: InferenceService, settings: Settings) -> A
         except ContractError as error:
             raise ProblemError("invalid-parameter", str(error)) from error
         g.outcomes = [result.prediction.status.value for result in results]
+        if settings.log_scores:
+            for result in results:
+                log_score(result.prediction)
         if len(results) == 1 and results[0].prediction.status is not Status.OK:
             raise _as_problem(results[0], radiograph=query.radiograph)
         return jsonify({"results": [result.as_dict(radiograph=query.radiograph) for result in results]})

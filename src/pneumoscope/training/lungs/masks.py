@@ -14,6 +14,9 @@ from tqdm import tqdm
 
 from pneumoscope.datasets.kermany import parse_name
 from pneumoscope.errors import DataError, InputError
+from pneumoscope.imaging import raster
+from pneumoscope.imaging.formats import image_format
+from pneumoscope.imaging.radiograph import ImageFormat
 from pneumoscope.imaging.reader import read_image
 from pneumoscope.imaging.resize import shrink
 from pneumoscope.imaging.search import IMAGE_ENDINGS
@@ -145,7 +148,7 @@ def _read_pair(mask_file: Path, picture_file: Path | None) -> _Pair | str:
     if picture_file is None:
         return f"{mask_file.name}: no picture of that name"
     try:
-        pixels = read_image(picture_file).pixels
+        pixels = _as_drawn_on(picture_file)
         with Image.open(mask_file) as image:
             mask = np.asarray(image.convert("L"))
     except (InputError, OSError, ValueError) as error:
@@ -158,6 +161,15 @@ def _read_pair(mask_file: Path, picture_file: Path | None) -> _Pair | str:
         return f"{mask_file.name}: {float((lung > 0).mean()):.0%} of it is lung"
     small = shrink(pixels, width=STORED_SIDE, height=STORED_SIDE)
     return _Pair(mask_file.stem, small, shrink(lung, width=STORED_SIDE, height=STORED_SIDE))
+
+
+def _as_drawn_on(picture_file: Path) -> NDArray[np.uint8]:
+    """The picture with its bars, which :func:`read_image` cuts away: masks are drawn on the file as it is."""
+    data = picture_file.read_bytes()
+    kind = image_format(data)
+    if kind is None or kind is ImageFormat.DICOM:
+        return read_image(picture_file, target=None).pixels
+    return raster.decode(data, kind, target=None, name=str(picture_file)).pixels
 
 
 def _agreeing(pairs: Sequence[_Pair], judge: Judge) -> tuple[list[_Pair], list[str]]:

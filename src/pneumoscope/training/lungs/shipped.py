@@ -30,7 +30,7 @@ class LungFields:
         masks: P(lung), ``float32 [N, 96, 96]``.
         boxes: ``[x0, y0, x1, y1]`` with the margin, shares of width and height, ``float32 [N, 4]``; the whole picture
             where no lungs were found.
-        shares: share of the picture that is lungs, ``float32 [N]``.
+        shares: share of the picture that is surely lung, ``float32 [N]``.
         found: whether that is enough, ``bool [N]``.
     """
 

@@ -90,10 +90,10 @@ function makeCard(name) {
   return card;
 }
 
-/** No probability is shown as certain that is not. */
+/** No probability is shown as certain. */
 function percent(value) {
-  if (value > 0.9995 && value < 1) return "> 99.9 %";
-  if (value < 0.0005 && value > 0) return "< 0.1 %";
+  if (value > 0.9995) return "> 99.9 %";
+  if (value < 0.0005) return "< 0.1 %";
   return `${(100 * value).toFixed(1)} %`;
 }
 
@@ -103,8 +103,10 @@ function decimals(value, threshold = null) {
     const text = value.toFixed(count);
     const shown = Number(text);
     const sameSide = threshold === null || shown >= threshold === value >= threshold;
-    if (sameSide && (shown === 0 || shown === 1) === (value === 0 || value === 1)) return text;
+    if (sameSide && shown > 0 && shown < 1) return text;
   }
+  if (value < 1e-6 && (threshold === null || threshold >= 1e-6)) return "< 0.000001";
+  if (value > 1 - 1e-6 && (threshold === null || threshold <= 1 - 1e-6)) return "> 0.999999";
   return String(value);
 }
 
