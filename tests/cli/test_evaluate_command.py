@@ -41,6 +41,7 @@ class StandIn:
             labels=("NORMAL", "PNEUMONIA"),
             subtypes=("NORMAL", "BACTERIAL", "VIRAL"),
             operating_points=points,
+            conformal=None,
             operating_point=lambda name: (name or "balanced", points[name or "balanced"]),
         )
 

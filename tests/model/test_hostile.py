@@ -96,5 +96,3 @@ def test_no_number_is_an_error_and_never_normal(values: dict[str, Any]) -> None:
     result = Broken(**values).predict(chest_phantom(200))
     assert result.status is Status.ERROR and result.label is None and result.probability is None
     assert "answers with what is no number" in result.reasons[0]
-
-

@@ -11,6 +11,7 @@ import click
 from pneumoscope.cli.main import FAILED
 from pneumoscope.cli.opening import FILE, model_option, open_model, operating_point_option
 from pneumoscope.errors import UsageError
+from pneumoscope.evaluation import answers
 from pneumoscope.evaluation.folder import evaluate_predictions
 from pneumoscope.evaluation.score import DEFAULT, DEFAULT_THRESHOLD, from_csv
 from pneumoscope.evaluation.score import evaluate as score
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 @click.option("--run", "run", type=click.Path(exists=True, path_type=Path), metavar="RUN", help="Show its training.")
 @click.option("--explanations", is_flag=True, help="Test the heatmaps too: randomised weights, insertion, shifts, ...")
 @click.option("--shortcuts", is_flag=True, help="Judge again with corners masked, frames, blur, ... (shortcuts.json).")
+@click.option("--site", is_flag=True, help="Say what the answers are worth here, and how many images to label.")
 @click.option("--no-images", is_flag=True, help="Show no radiographs on the page.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Images judged at the same time.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap.")
@@ -61,6 +63,7 @@ def evaluate(
     run: Path | None,
     explanations: bool,
     shortcuts: bool,
+    site: bool,
     no_images: bool,
     jobs: int,
     seed: int,
@@ -104,11 +107,14 @@ def evaluate(
         training_log=log,
         explanations=tested,
         render_heatmaps=None if drawable is None or tested is None else _with_tested_heatmaps(drawable, tested),
+        conformal=None if model is None else model.contract.conformal,
         seed=seed,
     )
     click.echo(summary(report))
     if shortcuts and model is not None:
         click.echo(_test_shortcuts(model, table, seed, out / "shortcuts.json"))
+    if site:
+        click.echo("\n".join(answers.lines(report.answers)))
     click.echo(f"report  {out / 'index.html'}")
     click.echo(RESEARCH_USE_ONLY)
     if not report.table.judged.all():

@@ -12,6 +12,7 @@ from pneumoscope.evaluation.explanations import plots as explanation_plots
 from pneumoscope.evaluation.explanations.summary import ExplanationScores
 from pneumoscope.evaluation.report import EvaluationReport, assemble
 from pneumoscope.files import make_folder, write_atomically
+from pneumoscope.model.contract import ConformalBand
 from pneumoscope.statistics.compare import Rival
 from pneumoscope.statistics.table import PredictionTable
 
@@ -36,6 +37,7 @@ def evaluate_predictions(
     training_log: Path | None = None,
     explanations: ExplanationScores | None = None,
     render_heatmaps: Callable[[str], bytes | None] | None = None,
+    conformal: ConformalBand | None = None,
     seed: int = 0,
 ) -> EvaluationReport:
     """Judge predictions and write the report: JSON, CSV, pictures and one self-contained page.
@@ -58,6 +60,7 @@ def evaluate_predictions(
         training_log: CSV log of the run that made the model.
         explanations: scores of the model's heatmaps on some of the images, from ``pneumoscope.explain``.
         render_heatmaps: path -> PNG bytes of an image with its heatmaps side by side; without it the page shows none.
+        conformal: scores at which the model does not know, of its contract.
         seed: of the bootstrap.
 
     Returns:
@@ -79,6 +82,7 @@ def evaluate_predictions(
         command=command,
         rival=rival,
         explanations=explanations,
+        conformal=conformal,
         seed=seed,
     )
     figures = {name: plots.png(draw(report)) for name, draw in plots.FIGURES.items()}

@@ -86,6 +86,7 @@ def render(
         title_of=title_of,
         heatmap=_heatmap,
         mean=_mean,
+        ratio=_ratio,
     )
     page: str = environment.get_template("report.html.j2").render(
         notice=RESEARCH_USE_ONLY,
@@ -175,6 +176,15 @@ def _mean(estimate: Mapping[str, Any]) -> str:
     interval = "" if estimate["ci95"] is None else f" ({estimate['ci95'][0]:.3f} to {estimate['ci95'][1]:.3f})"
     blank = f", {estimate['n_undefined']} blank" if estimate["n_undefined"] else ""
     return f"{estimate['mean']:.3f}{interval}{blank}"
+
+
+def _ratio(ratio: Mapping[str, Any]) -> str:
+    value, ends = (_factor(ratio["value"]), [_factor(end) for end in ratio["ci95"]])
+    return f"{value} ({ends[0]} to {ends[1]})"
+
+
+def _factor(value: float | None) -> str:
+    return "infinity" if value is None else f"{value:.3g}"
 
 
 def _percents(value: Any) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pneumoscope.errors import DataError
 from pneumoscope.evaluation import undefined
+from pneumoscope.evaluation.answers import Answers, worth
 from pneumoscope.evaluation.explanations.summary import ExplanationScores, ExplanationTests, summarise
 from pneumoscope.evaluation.subgroups import (
     PointResult,
@@ -24,7 +25,7 @@ from pneumoscope.evaluation.subgroups import (
     by_subtype,
     three_class,
 )
-from pneumoscope.model.contract import RESEARCH_USE_ONLY
+from pneumoscope.model.contract import RESEARCH_USE_ONLY, ConformalBand
 from pneumoscope.statistics import bootstrap, intervals, metrics
 from pneumoscope.statistics.calibration import ReliabilityBin, reliability_curve
 from pneumoscope.statistics.compare import Comparison, Rival, compare
@@ -83,6 +84,7 @@ class EvaluationReport:
         reliability: the calibration curve.
         decision_curve: net benefit; ``None`` without judged images.
         coverage: accuracy against coverage.
+        answers: likelihood ratios, coverage of the prediction sets, and how many labels would check it.
         roc_band: 95 % band of the ROC curve at ``bootstrap.ROC_GRID``, or ``None``.
         bootstrap: draws, seed, clusters.
         command: that made the report.
@@ -107,6 +109,7 @@ class EvaluationReport:
     reliability: tuple[ReliabilityBin, ...]
     decision_curve: DecisionCurve | None
     coverage: CoverageCurve
+    answers: Answers
     roc_band: tuple[NDArray[np.float64], NDArray[np.float64]] | None
     bootstrap: Mapping[str, Any]
     command: str
@@ -155,6 +158,7 @@ class EvaluationReport:
                 {"coverage": wanted, "n": self.coverage.at(wanted)[0], "accuracy": self.coverage.at(wanted)[1]}
                 for wanted in COVERAGES
             ],
+            "answers": self.answers.to_json(),
             "data": {
                 "sha256": self.table.digest(),
                 "sha256_of": "image hashes and labels" if all(self.table.sha256 or [None]) else "paths and labels",
@@ -177,6 +181,7 @@ def assemble(
     command: str = "",
     rival: Rival | None = None,
     explanations: ExplanationScores | None = None,
+    conformal: ConformalBand | None = None,
     draws: int = bootstrap.DRAWS,
     seed: int = 0,
 ) -> EvaluationReport:
@@ -192,6 +197,7 @@ def assemble(
         command: that the report is made by.
         rival: a second model on the same images.
         explanations: scores of the model's heatmaps on some of the images.
+        conformal: scores at which the model does not know, of its contract.
         draws: bootstrap draws.
         seed: of the bootstrap.
 
@@ -224,6 +230,7 @@ def assemble(
         reliability=reliability_curve(judged_labels, judged_scores) if drawn else (),
         decision_curve=decision_curve(judged_labels, judged_scores) if drawn else None,
         coverage=coverage_curve(labels, table.probabilities, threshold),
+        answers=worth(table, threshold, conformal),
         roc_band=bootstrap.percentile_band(drawn.tpr) if drawn else None,
         bootstrap={
             "draws": draws,

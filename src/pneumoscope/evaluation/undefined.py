@@ -24,6 +24,7 @@ def reasons(report: EvaluationReport) -> dict[str, str]:
     found.update(_of_operating_points(report))
     found.update(_of_subtypes(report))
     found.update(_of_curves(report))
+    found.update(_of_answers(report))
     place = "classification_report"
     found.update(dict.fromkeys(_nulls(report.classification_report, place), "nothing to divide by (zero_division)"))
     return found
@@ -63,6 +64,17 @@ def _of_subtypes(report: EvaluationReport) -> Iterator[tuple[str, str]]:
         yield "three_class.bacterial_viral_auc", "the judged pneumonias are all of one subtype"
 
 
+def _of_answers(report: EvaluationReport) -> Iterator[tuple[str, str]]:
+    content = report.answers.to_json()
+    if content["likelihood_ratios"] is None:
+        yield "answers.likelihood_ratios", "a class is missing among the images"
+        return
+    for place in _nulls(content["likelihood_ratios"], "answers.likelihood_ratios"):
+        yield place, "infinite: no image is on the wrong side"
+    for place in _nulls(content.get("prediction_sets", {}), "answers.prediction_sets"):
+        yield place, "no image has such a set"
+
+
 def _of_curves(report: EvaluationReport) -> Iterator[tuple[str, str]]:
     judged = report.table.judged.any()
     if report.decision_curve is None:
@@ -77,9 +89,12 @@ def _of_curves(report: EvaluationReport) -> Iterator[tuple[str, str]]:
 
 
 def _nulls(value: Any, place: str) -> Iterator[str]:
-    """Places of every ``None`` in nested mappings."""
+    """Places of every ``None`` in nested mappings and lists."""
     if value is None:
         yield place
     elif isinstance(value, Mapping):
         for name, part in value.items():
             yield from _nulls(part, f"{place}.{name}")
+    elif isinstance(value, list):
+        for number, part in enumerate(value):
+            yield from _nulls(part, f"{place}.{number}")
