@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import shutil
+import subprocess
 import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -23,7 +24,8 @@ release = version = installed_version("pneumoscope")
 html_title = "Pneumoscope"
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
-exclude_patterns = ["_build", "jupyter_execute"]  # both are written by the build
+exclude_patterns = ["_build", "_reports", "jupyter_execute"]  # all are written by the build
+html_extra_path = ["_reports"]  # plots and pages of reports/, at the address reports/ of the site
 templates_path: list[str] = []
 
 myst_heading_anchors = 3  # links such as shrinking.md#checking-a-translation, as GitHub has them
@@ -77,7 +79,16 @@ def _copy_notebook(app: Sphinx, config: object) -> None:  # noqa: ARG001
         shutil.copyfile(there, here)
 
 
+def _draw_reports(app: Sphinx, config: object) -> None:  # noqa: ARG001
+    """Plots and pages are made from the JSON and CSV in ``reports/``, in a process without this build's mocks."""
+    made, sources = DOCS / "_reports" / "reports" / "index.html", sorted((ROOT / "reports").rglob("*/predictions.csv"))
+    if not made.is_file() or any(file.stat().st_mtime > made.stat().st_mtime for file in sources):
+        command = [sys.executable, str(ROOT / "tools" / "report_pages.py")]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+
+
 def setup(app: Sphinx) -> None:
-    """Register the two hooks."""
+    """Register the hooks."""
+    app.connect("config-inited", _draw_reports)
     app.connect("config-inited", _copy_notebook)
     app.connect("source-read", _link_to_repository)

@@ -25,7 +25,7 @@ operating_point_option = click.option(
 )
 
 
-class Prevalence(click.ParamType):
+class Prevalence(click.ParamType):  # type: ignore[type-arg]  # generic in new versions of click only
     """A share of patients, strictly between 0 and 1."""
 
     name = "share"

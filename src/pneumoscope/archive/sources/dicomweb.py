@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pneumoscope.archive.items import Item
 from pneumoscope.errors import ArchiveError, RefusedInputError, UnreadableInputError
-from pneumoscope.imaging.reader import MAX_BYTES
+from pneumoscope.imaging.limits import MAX_BYTES
 
 PAGE: Final = 200
 """Instances asked for at a time."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pneumoscope.archive.items import Item
 from pneumoscope.errors import ArchiveError, RefusedInputError, UnreadableInputError
-from pneumoscope.imaging.reader import MAX_BYTES
+from pneumoscope.imaging.limits import MAX_BYTES
 from pneumoscope.imaging.search import is_image_file
 
 

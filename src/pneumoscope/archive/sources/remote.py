@@ -7,7 +7,7 @@ from typing import Any
 
 from pneumoscope.archive.items import Item
 from pneumoscope.errors import ArchiveError, MissingExtraError, RefusedInputError, UnreadableInputError
-from pneumoscope.imaging.reader import MAX_BYTES
+from pneumoscope.imaging.limits import MAX_BYTES
 from pneumoscope.imaging.search import is_image_name
 
 _STAMPS = ("ETag", "etag", "LastModified", "last_modified", "mtime", "created", "updated")
