@@ -19,9 +19,10 @@ from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from pneumoscope.errors import InputError, MissingExtraError, RefusedInputError, UnreadableInputError
 from pneumoscope.imaging import raster
+from pneumoscope.imaging.formats import ImageFormat
 from pneumoscope.imaging.limits import DecodingBudget
 from pneumoscope.imaging.quiet import quiet_warnings
-from pneumoscope.imaging.radiograph import ImageFormat, Radiograph
+from pneumoscope.imaging.radiograph import Radiograph
 from pneumoscope.imaging.raster import DRAFT_OVERSAMPLING
 from pneumoscope.imaging.reader import read_image
 from pneumoscope.imaging.resize import shrink

@@ -5,14 +5,27 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
-
-from pneumoscope.imaging.radiograph import ImageFormat
 
 HEAD_BYTES: Final = 4096
 """As many bytes of a file as :func:`image_format` and :func:`describe_unknown` look at."""
 
 Sniff = Callable[[bytes], bool]
+
+
+class ImageFormat(StrEnum):
+    """What a file is, by its content."""
+
+    JPEG = "JPEG"
+    PNG = "PNG"
+    TIFF = "TIFF"
+    BMP = "BMP"
+    WEBP = "WebP"
+    GIF = "GIF"
+    DICOM = "DICOM"
+    PIXELS = "pixels"
+    """No file: pixels that a program handed over."""
 
 
 def looks_like_dicom(data: bytes) -> bool:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from pneumoscope.errors import RefusedInputError
-from pneumoscope.imaging.radiograph import ImageFormat
+from pneumoscope.imaging.formats import ImageFormat
 
 MAX_BYTES: Final = 512 * 2**20
 """Files larger than this are refused before reading. 50 megapixels of 16-bit grey are 100 MB."""

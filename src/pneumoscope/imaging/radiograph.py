@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Final
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pneumoscope.errors import RefusedInputError, UnreadableInputError
+from pneumoscope.imaging.formats import ImageFormat
 
 MAX_PIXELS: Final = 50_000_000
 """Images with more pixels are refused before decoding. The largest detectors have about 20 megapixels."""
@@ -20,20 +20,6 @@ PROGRAM: Final = "Pneumoscope"
 
 CHROMA_SAMPLES: Final = 256
 """Rows and columns, about, on which the chroma of an image is measured."""
-
-
-class ImageFormat(StrEnum):
-    """What a file is, by its content."""
-
-    JPEG = "JPEG"
-    PNG = "PNG"
-    TIFF = "TIFF"
-    BMP = "BMP"
-    WEBP = "WebP"
-    GIF = "GIF"
-    DICOM = "DICOM"
-    PIXELS = "pixels"
-    """No file: pixels that a program handed over."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
 from pneumoscope.errors import InputError, RefusedInputError, UnreadableInputError
+from pneumoscope.imaging.formats import ImageFormat
 from pneumoscope.imaging.jpeg_damage import damage_notes
 from pneumoscope.imaging.limits import BUDGET, MAX_TIFF_TILE, SEVERAL, check_scans, check_structure
 from pneumoscope.imaging.quiet import quiet_warnings
-from pneumoscope.imaging.radiograph import CHROMA_SAMPLES, MAX_PIXELS, PROGRAM, ImageFormat, check_size
+from pneumoscope.imaging.radiograph import CHROMA_SAMPLES, MAX_PIXELS, PROGRAM, check_size
 
 # Reduced-scale decoding keeps the low frequencies of each 8 x 8 block, which is not quite what averaging
 # pixels gives. Measured on the 116 native radiographs, at targets of 40 to 224 pixels (the factor is what

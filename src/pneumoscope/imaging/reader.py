@@ -28,9 +28,9 @@ from pathlib import Path
 from pneumoscope.errors import InputError, MissingExtraError, RefusedInputError, UnreadableInputError
 from pneumoscope.imaging import raster
 from pneumoscope.imaging.borders import MIN_BAR, describe_cut, find_bars, whole
-from pneumoscope.imaging.formats import describe_unknown, image_format
+from pneumoscope.imaging.formats import ImageFormat, describe_unknown, image_format
 from pneumoscope.imaging.limits import MAX_BYTES
-from pneumoscope.imaging.radiograph import ImageFormat, Radiograph
+from pneumoscope.imaging.radiograph import Radiograph
 
 
 def read_image(source: Path | bytes, *, target: int | None = 224, name: str | None = None) -> Radiograph:

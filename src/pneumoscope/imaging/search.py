@@ -15,8 +15,7 @@ from pathlib import Path, PurePath
 from typing import Final
 
 from pneumoscope.imaging.dicom.objects import class_in_head, describe_object
-from pneumoscope.imaging.formats import HEAD_BYTES, image_format, unread_picture
-from pneumoscope.imaging.radiograph import ImageFormat
+from pneumoscope.imaging.formats import HEAD_BYTES, ImageFormat, image_format, unread_picture
 
 IMAGE_ENDINGS: Final = frozenset(
     {

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pneumoscope.errors import RefusedInputError, UnreadableInputError, UsageError
+from pneumoscope.imaging.formats import ImageFormat
 from pneumoscope.imaging.limits import MAX_BYTES
-from pneumoscope.imaging.radiograph import ImageFormat, Radiograph, check_size, grey_and_chroma
+from pneumoscope.imaging.radiograph import Radiograph, check_size, grey_and_chroma
 from pneumoscope.imaging.reader import read_image
 
 Source: TypeAlias = Path | str | bytes | bytearray | memoryview | BinaryIO | NDArray[np.uint8] | Image.Image

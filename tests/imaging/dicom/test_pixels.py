@@ -19,8 +19,9 @@ from pneumoscope.errors import InputError, RefusedInputError, UnreadableInputErr
 from pneumoscope.imaging.dicom.codestream import read_codestream
 from pneumoscope.imaging.dicom.lut import LookupTable, apply_window
 from pneumoscope.imaging.dicom.reader import decode
+from pneumoscope.imaging.formats import ImageFormat
 from pneumoscope.imaging.quality import assess
-from pneumoscope.imaging.radiograph import ImageFormat, Radiograph
+from pneumoscope.imaging.radiograph import Radiograph
 from pneumoscope.imaging.reader import read_image
 from support.phantom import chest_phantom, colour_photo, dicom_bytes, dicom_dataset
 

@@ -17,8 +17,8 @@ from tqdm import tqdm
 from pneumoscope.datasets.audit.shortcut import Surroundings, surroundings
 from pneumoscope.datasets.source import LabelledImage
 from pneumoscope.errors import InputError
+from pneumoscope.imaging.formats import ImageFormat
 from pneumoscope.imaging.quiet import quiet_warnings
-from pneumoscope.imaging.radiograph import ImageFormat
 from pneumoscope.imaging.reader import read_image
 from pneumoscope.imaging.resize import shrink
 

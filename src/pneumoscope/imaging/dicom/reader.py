@@ -29,10 +29,11 @@ from pneumoscope.imaging.dicom.codestream import Codestream, is_cut_short, read_
 from pneumoscope.imaging.dicom.header import age_years, check_kind, header_notes, patient_orientation
 from pneumoscope.imaging.dicom.pixels import native_values, render, stored_values
 from pneumoscope.imaging.dicom.shutter import bounding_box, shutter_mask
+from pneumoscope.imaging.formats import ImageFormat
 from pneumoscope.imaging.jpeg_damage import damage_notes
 from pneumoscope.imaging.limits import BUDGET, check_scans, check_structure
 from pneumoscope.imaging.quiet import quiet_warnings
-from pneumoscope.imaging.radiograph import ImageFormat, Radiograph, check_size
+from pneumoscope.imaging.radiograph import Radiograph, check_size
 
 _PIXEL_DATA_TAG: Final = b"\xe0\x7f\x10\x00"  # (7FE0,0010); big-endian files are never encapsulated
 

@@ -15,8 +15,7 @@ from tqdm import tqdm
 from pneumoscope.datasets.kermany import parse_name
 from pneumoscope.errors import DataError, InputError
 from pneumoscope.imaging import raster
-from pneumoscope.imaging.formats import image_format
-from pneumoscope.imaging.radiograph import ImageFormat
+from pneumoscope.imaging.formats import ImageFormat, image_format
 from pneumoscope.imaging.reader import read_image
 from pneumoscope.imaging.resize import shrink
 from pneumoscope.imaging.search import IMAGE_ENDINGS
