@@ -11,8 +11,11 @@ Heat = NDArray[np.float32]
 
 
 def weighted_maps(evidence: Evidence) -> Heat:
-    """Grad-CAM before its negative part is cut off, ``float32 [h, w]``: what speaks for and against pneumonia."""
-    return np.asarray((evidence.maps * evidence.weights).sum(axis=-1), np.float32)
+    """Grad-CAM before its negative part is cut off, ``float32 [h, w]``: what speaks for and against pneumonia.
+
+    In the frame of the whole picture, as all maps here.
+    """
+    return evidence.laid(np.asarray((evidence.maps * evidence.weights).sum(axis=-1), np.float32))
 
 
 def grad_cam(evidence: Evidence) -> Heat:
@@ -23,7 +26,7 @@ def grad_cam(evidence: Evidence) -> Heat:
     Returns:
         ``float32 [h, w]``, 0 to 1; all zero where nothing speaks for pneumonia.
     """
-    return _normalised(weighted_maps(evidence))
+    return _normalised(evidence, (evidence.maps * evidence.weights).sum(axis=-1))
 
 
 def grad_cam_plus_plus(evidence: Evidence) -> Heat:
@@ -39,10 +42,10 @@ def grad_cam_plus_plus(evidence: Evidence) -> Heat:
     gradient = evidence.weights / np.prod(evidence.maps.shape[:2])
     positive = np.maximum(gradient, 0)
     alpha = 1 / (2 + positive * evidence.maps.sum(axis=(0, 1)))
-    return _normalised((evidence.maps * (alpha * positive)).sum(axis=-1))
+    return _normalised(evidence, (evidence.maps * (alpha * positive)).sum(axis=-1))
 
 
-def _normalised(weighted: NDArray[np.floating]) -> Heat:
-    heat = np.maximum(weighted, 0).astype(np.float32)
+def _normalised(evidence: Evidence, weighted: NDArray[np.floating]) -> Heat:
+    heat = evidence.laid(np.maximum(weighted, 0).astype(np.float32))
     peak = heat.max()
     return np.asarray(heat / peak if peak > 0 else heat, np.float32)

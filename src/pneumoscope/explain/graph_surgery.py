@@ -16,10 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumoscope.errors import ModelError
+from pneumoscope.explain.frame import in_picture
 from pneumoscope.model.runtime import SIGNATURE
 
 # From the heatmap back to the product of maps and weights, as the layers of `export` are converted.
-_HEATMAP_CHAIN: Final = ("DIV", "RELU", "SUM")
+_HEATMAP_CHAIN: Final = (("DIV", 0), ("RELU", 0), ("SUM", 0))
+# With a lung field it is then laid into the picture: rows @ (map) @ columns, and the peak back to 1. The number says
+# which input leads on.
+_LAID_IN_PICTURE: Final = (("DIV", 0), ("BATCH_MATMUL", 0), ("BATCH_MATMUL", 1))
 _TOLERANCE: Final = 1e-3  # of the hottest spot
 _NOT_TAKEN_APART: Final = "this model's heatmap cannot be taken apart"
 
@@ -33,11 +37,20 @@ class Evidence:
         maps: last feature maps, ``float32 [h, w, c]``.
         weights: of each map in Grad-CAM, ``float32 [c]``: the gradient of the log odds of pneumonia with respect
             to the map's mean.
+        box: what part of the picture the maps show, ``x0, y0, x1, y1`` as shares of its width and height,
+            ``float32 [4]``; ``None`` where they show the whole.
+        side: cells across and down of the heatmap.
     """
 
     probability: float
     maps: NDArray[np.float32]
     weights: NDArray[np.float32]
+    box: NDArray[np.float32] | None = None
+    side: int = 0
+
+    def laid(self, heat: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A map of the maps' size in the frame of the whole picture."""
+        return heat if self.box is None else in_picture(heat, self.box, self.side)
 
 
 class Flatbuffer:
@@ -79,6 +92,11 @@ class Flatbuffer:
         """The tensor of a named output."""
         (signature,) = self.model.signatureDefs
         return next(int(entry.tensorIndex) for entry in signature.outputs if entry.name == name.encode())
+
+    def has_output(self, name: str) -> bool:
+        """Whether there is an output of that name."""
+        (signature,) = self.model.signatureDefs
+        return any(entry.name == name.encode() for entry in signature.outputs)
 
     def shape(self, tensor: int) -> tuple[int, ...]:
         """Of a tensor."""
@@ -141,12 +159,13 @@ class Flatbuffer:
 
     def _heatmap_factors(self) -> tuple[int, int]:
         tensor = self.output("heatmap")
-        for expected in _HEATMAP_CHAIN:
+        laid = _LAID_IN_PICTURE if self.has_output("lung_box") else ()
+        for expected, place in (*laid, *_HEATMAP_CHAIN):
             maker = self.maker_of(tensor)
             if maker is None or self.name_of(maker) != expected:
                 found = "a constant" if maker is None else self.name_of(maker)
                 raise ModelError(f"{_NOT_TAKEN_APART}: {found} where {expected} was expected")
-            tensor = int(maker.inputs[0])
+            tensor = int(maker.inputs[place])
         product = self.maker_of(tensor)
         shapes = [] if product is None else [self.shape(int(index)) for index in product.inputs]
         if product is None or [len(shape) for shape in shapes] != [4, 4] or shapes[1][1:3] != (1, 1):
@@ -177,10 +196,12 @@ class OpenedGraph:
         (name,) = run.get_input_details()
         result = run(**{name: pixels[None, :, :, None]})
         maps, weights = np.array(result["maps"][0]), np.array(result["weights"]).reshape(-1)
-        heat = np.maximum((maps * weights).sum(axis=-1), 0)
+        box = np.array(result["lung_box"][0]) if "lung_box" in result else None
+        evidence = Evidence(float(result["probability"][0, 0]), maps, weights, box, result["heatmap"].shape[1])
+        heat = evidence.laid(np.maximum((maps * weights).sum(axis=-1), 0))
         if np.abs(heat - result["heatmap"][0] * heat.max()).max() > _TOLERANCE * heat.max():
             raise ModelError(f"{_NOT_TAKEN_APART}: the maps and weights found in it do not give its heatmap")
-        return Evidence(float(result["probability"][0, 0]), maps, weights)
+        return evidence
 
     def _runner(self) -> Any:
         if not hasattr(self._local, "run"):

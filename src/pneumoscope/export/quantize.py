@@ -24,7 +24,10 @@ from pneumoscope.errors import ExportError
 from pneumoscope.model.contract import Quantization
 from pneumoscope.model.runtime import SIGNATURE
 
-FLOAT_ENDS = ("grey_levels", "standardize", "classifier", "calibrated", "heatmap", "typicality")
+FLOAT_ENDS = (
+    *("grey_levels", "standardize", "classifier", "calibrated", "heatmap", "heatmap_in_picture", "typicality"),
+    *("lung_picture", "lung_logits", "lung_mask", "lung_box", "lung_crop"),
+)
 """Layers that stay in float, by name; ``export.graph`` and every network name them so."""
 
 FLOAT_STARTS = (r"lite0[\w-]*/conv_stem", r"lite0[\w-]*/block[0-2]_", r"seed-cnn\w*/conv[01]_")

@@ -21,7 +21,7 @@ from pneumoscope.model.contract import Contract
 from pneumoscope.model.notes import notes_on
 from pneumoscope.model.packaging import ModelPackage, read_package, unpack
 from pneumoscope.model.post_test import check_prevalence, post_test
-from pneumoscope.model.prediction import ModelInfo, Prediction, Scale, Status
+from pneumoscope.model.prediction import LungBox, ModelInfo, Prediction, Scale, Status
 from pneumoscope.model.runtime import LiteRTRuntime, Outputs
 
 BUILT_IN = "builtin.tflite"
@@ -90,6 +90,8 @@ class Model:
             )
         if runtime.has_subtype != bool(self.contract.subtypes):
             raise ModelError(f"{origin}: graph and contract disagree about subtypes; export the model anew")
+        if runtime.has_lungs != (self.contract.lung_field is not None):
+            raise ModelError(f"{origin}: graph and contract disagree about the lung field; export the model anew")
 
     @property
     def graph(self) -> bytes:
@@ -273,8 +275,10 @@ class Model:
             outputs = self.runtime().run(shrink(image.pixels, width=size[0], height=size[1]))
             if not outputs.is_sound:
                 return self._unsound(path, image, notes, operating_point)
+            reasons = self._without_lungs(outputs)
             if outputs.typicality < self.contract.typicality_limit:
                 reasons = (
+                    *reasons,
                     "does not look like a frontal chest radiograph "
                     f"(typicality {outputs.typicality:.2f}, at least {self.contract.typicality_limit:.2f} needed)",
                 )
@@ -289,6 +293,7 @@ class Model:
                 typicality=None if outputs is None else outputs.typicality,
                 reasons=tuple(f"{path}: {reason}" for reason in reasons),
                 notes=notes,
+                lungs=None if outputs is None else self._lungs(outputs),
             )
         subtype = None
         if outputs.subtype is not None:
@@ -307,7 +312,8 @@ class Model:
             subtype=subtype,
             typicality=outputs.typicality,
             heatmap=outputs.heatmap,
-            notes=notes,
+            notes=(*notes, *self._lung_notes(outputs)),
+            lungs=self._lungs(outputs),
             prediction_set=None if band is None else band.labels(outputs.probability, self.contract.labels, label),
             post_test=(
                 None
@@ -319,6 +325,21 @@ class Model:
                 None if band is None else (band.lower, band.upper),
             ),
         )
+
+    def _without_lungs(self, outputs: Outputs) -> tuple[str, ...]:
+        """Why the picture cannot be judged for want of lungs; empty for a model that looks for none."""
+        field = self.contract.lung_field
+        return () if field is None or outputs.lungs is None else field.reasons(outputs.lungs)
+
+    def _lung_notes(self, outputs: Outputs) -> tuple[str, ...]:
+        field = self.contract.lung_field
+        return () if field is None or outputs.lungs is None else field.notes(outputs.lungs)
+
+    def _lungs(self, outputs: Outputs) -> LungBox | None:
+        if outputs.lung_box is None or self._without_lungs(outputs):
+            return None
+        left, top, right, bottom = (float(side) for side in outputs.lung_box)
+        return LungBox(left, top, right, bottom)
 
 
 def in_threads(one: Callable[[T], R], items: Iterable[T], jobs: int) -> Iterator[R]:

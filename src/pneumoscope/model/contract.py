@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, get_type_hints
 
 from pneumoscope.errors import ContractError
+from pneumoscope.model.lung_field import LungField
 from pneumoscope.model.operating_point import (
     BALANCED,
     CalibrationRecord,
@@ -141,6 +142,7 @@ class Contract:
         population: whom the training data show; ``None`` in a file that does not say.
         conformal: scores at which the model does not know; ``None`` where it makes no such promise.
         calibration: what the probability refers to; ``None`` in version 1.
+        lung_field: how lungs are looked for; ``None`` in a model that judges the whole picture.
         contract_version: of this format; 2 for a calibrated model, see :data:`CONTRACT_VERSION`.
     """
 
@@ -162,6 +164,7 @@ class Contract:
     population: Population | None = None
     conformal: ConformalBand | None = None
     calibration: CalibrationRecord | None = None
+    lung_field: LungField | None = None
     contract_version: int = VALIDATION_SCALE
 
     def __post_init__(self) -> None:
@@ -238,7 +241,7 @@ class Contract:
             raise ContractError(
                 f"contract version {version}: this Pneumoscope reads up to {CONTRACT_VERSION}; install a newer one"
             )
-        points, people = values.get("operating_points"), values.get("population")
+        points, people, lungs = (values.get(key) for key in ("operating_points", "population", "lung_field"))
         if not isinstance(points, dict):
             raise ContractError("contract.json: operating_points is not an object")
         try:
@@ -249,6 +252,7 @@ class Contract:
                     "operating_points": {name: operating_point_from_json(point) for name, point in points.items()},
                     "conformal": band_from_json(values.get("conformal")),
                     "calibration": record_from_json(values.get("calibration")),
+                    "lung_field": None if lungs is None else _strict(LungField, lungs),
                     "provenance": _strict(Provenance, values.get("provenance")),
                     "quantization": Quantization(str(values.get("quantization"))),
                     "resize_filter": ResizeFilter(str(values.get("resize_filter"))),

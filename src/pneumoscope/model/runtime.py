@@ -23,18 +23,23 @@ class Outputs:
         subtype: probabilities of NORMAL, BACTERIAL, VIRAL, ``float32 [3]``, or ``None``.
         heatmap: Grad-CAM of the pneumonia logit, ``float32 [h, w]``, 0 to 1.
         typicality: how like a training radiograph the input is, 0 to 1.
+        lungs: P(lung), ``float32 [h, w]`` over the whole picture; ``None`` where the graph looks for none.
+        lung_box: ``x0, y0, x1, y1`` around them with a margin, shares of width and height, 0 to 1; the whole picture
+            where none were found; ``None`` where the graph looks for none.
     """
 
     probability: float
     subtype: NDArray[np.float32] | None
     heatmap: NDArray[np.float32]
     typicality: float
+    lungs: NDArray[np.float32] | None = None
+    lung_box: NDArray[np.float32] | None = None
 
     @property
     def is_sound(self) -> bool:
         """Whether all are numbers, and probability and typicality shares: a damaged graph gives anything."""
         shares = (self.probability, self.typicality)
-        rest = (self.heatmap, *(() if self.subtype is None else (self.subtype,)))
+        rest = [each for each in (self.heatmap, self.subtype, self.lungs, self.lung_box) if each is not None]
         return all(0 <= share <= 1 for share in shares) and all(bool(np.isfinite(each).all()) for each in rest)
 
 
@@ -78,6 +83,7 @@ class LiteRTRuntime:
             )
         self.height, self.width = int(shape[1]), int(shape[2])
         self.has_subtype = "subtype" in outputs
+        self.has_lungs = {"lungs", "lung_box"} <= outputs
 
     def run(self, pixels: NDArray[np.uint8]) -> Outputs:
         """Judge one image.
@@ -91,6 +97,8 @@ class LiteRTRuntime:
             subtype=np.array(result["subtype"][0]) if self.has_subtype else None,
             heatmap=np.array(result["heatmap"][0]),
             typicality=float(result["typicality"][0, 0]),
+            lungs=np.array(result["lungs"][0]) if self.has_lungs else None,
+            lung_box=np.array(result["lung_box"][0]) if self.has_lungs else None,
         )
 
 

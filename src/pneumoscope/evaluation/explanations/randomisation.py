@@ -57,7 +57,7 @@ def cascade(flatbuffer: Flatbuffer, *, seed: int = 0, steps: int = STEPS) -> Ite
     random = np.random.default_rng(seed)
     replaced = _shuffled_head(flatbuffer, random)
     yield RandomisedGraph("last dense layer", 1, flatbuffer.with_values(replaced))
-    convolutions = [op for op in flatbuffer.behind([flatbuffer.maps]) if flatbuffer.name_of(op) in _CONVOLUTIONS][::-1]
+    convolutions = _convolutions(flatbuffer)[::-1]
     done = 0
     for group in np.array_split(np.arange(len(convolutions)), min(steps, len(convolutions))):
         for index in group:
@@ -65,6 +65,14 @@ def cascade(flatbuffer: Flatbuffer, *, seed: int = 0, steps: int = STEPS) -> Ite
         done += len(group)
         stage = f"and the last {done} convolutions" if done < len(convolutions) else f"and all {done} convolutions"
         yield RandomisedGraph(stage, 1 + done, flatbuffer.with_values(replaced))
+
+
+def _convolutions(flatbuffer: Flatbuffer) -> list[Any]:
+    """Those of the classifier, in order; the network that finds the lungs keeps its weights, and so does the box."""
+    lungs = flatbuffer.behind([flatbuffer.output("lung_box")]) if flatbuffer.has_output("lung_box") else []
+    finding = {id(operator) for operator in lungs}
+    classifying = [op for op in flatbuffer.behind([flatbuffer.maps]) if id(op) not in finding]
+    return [op for op in classifying if flatbuffer.name_of(op) in _CONVOLUTIONS]
 
 
 def _shuffled(flatbuffer: Flatbuffer, operator: Any, random: np.random.Generator) -> dict[int, NDArray[Any]]:
