@@ -16,7 +16,9 @@ export default defineConfig({
   worker: { format: "es", plugins: () => [madeModules()] },
   server: { fs: { allow: [path.resolve(root, "..")] } },
   build: {
-    outDir: "dist",
+    // Into the Python package, which serves it and carries it in its wheel; never tracked by git.
+    outDir: path.resolve(root, "../src/pneumoscope/serving/on_device/page"),
+    emptyOutDir: true,
     target: "es2022",
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },

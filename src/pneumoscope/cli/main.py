@@ -57,6 +57,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "serve": Command("pneumoscope.cli.serve:serve", "Serve the web page and the web API.", "web"),
     "pacs": Command("pneumoscope.cli.pacs:pacs", "Stand between a hospital's archive and the model.", "pacs"),
     "archive": Command("pneumoscope.cli.archive:archive", "Score whole archives, resumably.", "archive"),
+    "app": Command("pneumoscope.cli.app:app", "Serve the page that judges on the device itself."),
     "ui": Command("pneumoscope.cli.serve:ui", "Open the Gradio page.", "ui"),
 }
 

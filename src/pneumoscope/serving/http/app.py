@@ -10,6 +10,7 @@ from pneumoscope.model.classifier import Model
 from pneumoscope.model.contract import RESEARCH_USE_ONLY
 from pneumoscope.serving.http import guard, problems
 from pneumoscope.serving.http.api import create_api
+from pneumoscope.serving.http.device import install_device_page
 from pneumoscope.serving.http.pages import install_operations, install_pages
 from pneumoscope.serving.http.schemas import ProblemDocument, Unused
 from pneumoscope.serving.http.uploads import InMemoryRequest
@@ -72,5 +73,6 @@ def create_app(model: Model, settings: Settings | None = None) -> OpenAPI:
     app.register_api(create_api(model, service, settings))
     install_operations(app, service, settings)
     install_pages(app, model, settings)
+    install_device_page(app)
     app.components_schemas["ProblemDocument"] = ProblemDocument.model_json_schema()
     return app

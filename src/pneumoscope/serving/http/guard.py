@@ -13,6 +13,7 @@ from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 
 from pneumoscope.serving import logs
+from pneumoscope.serving.http import device
 from pneumoscope.serving.http.problems import ProblemError
 from pneumoscope.serving.http.tokens import is_known
 from pneumoscope.serving.metrics import Metrics
@@ -53,7 +54,7 @@ def install(app: Flask, settings: Settings, metrics: Metrics) -> None:
     def _finish(response: Response) -> Response:
         for name, value in SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
-        if request.endpoint != "static":
+        if request.endpoint not in ("static", device.ENDPOINT):
             response.headers["Cache-Control"] = "no-store"
         if response.status_code not in (429, 503):
             response.headers.pop("Retry-After", None)  # the limiter sends it with every response
