@@ -124,9 +124,32 @@ def pictures() -> Iterator[tuple[str, Callable[[], bytes]]]:
     yield "small.png", lambda: png(CHEST[:100])
     yield "long.png", lambda: png(np.repeat(phantom.chest_phantom(140, 3), 5, axis=0))
     yield "photo.png", lambda: png(COLOUR)
+    yield "bars.png", lambda: png(np.pad(CHEST, ((0, 0), (20, 31)), constant_values=3))
+    yield "letterbox.jpg", lambda: phantom.encode(np.pad(CHEST, ((25, 25), (9, 40))), "JPEG", quality=92)
+    yield "transparent.png", lambda: png(_all_clear())
+    yield "own.png", lambda: png(CHEST, pnginfo=_own())
+    yield "step.jpg", lambda: phantom.encode(_stepped(), "JPEG", quality=98)
     yield "empty.jpg", lambda: b""
     yield "pointer.jpg", lambda: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n"
     yield "words.txt", lambda: b'not a picture, "quoted" and it\'s short\n\x00\xff'
+
+
+def _all_clear() -> Image.Image:
+    rgba = Image.fromarray(CHEST).convert("RGBA")
+    rgba.putalpha(0)
+    return rgba
+
+
+def _own() -> PngInfo:
+    about = PngInfo()
+    about.add_text("Software", "Pneumoscope")
+    return about
+
+
+def _stepped() -> NDArray[np.uint8]:
+    smooth = np.asarray(Image.fromarray(CHEST).resize((160, 160), Image.Resampling.BICUBIC)).astype(int) // 2 + 40
+    smooth[80:] += 30
+    return smooth.astype(np.uint8)
 
 
 def _turned(orientation: int) -> bytes:
@@ -176,6 +199,26 @@ def dicoms() -> Iterator[tuple[str, Callable[[], bytes]]]:
     yield "two-frames.dcm", saved(chest_dicom(NumberOfFrames=2))
     yield "no-pixels.dcm", saved(_without_pixels())
     yield "cut-short.dcm", lambda: phantom.dicom_bytes(chest_dicom())[:20000]
+    yield (
+        "capture-8-bit.dcm",
+        saved(phantom.dicom_dataset(CHEST, SOPClassUID=SecondaryCaptureImageStorage, Modality="OT")),
+    )
+    yield "window-misses.dcm", saved(chest_dicom(WindowCenter="60000", WindowWidth="100"))
+    yield "age-045.dcm", saved(chest_dicom(PatientAge="045Y", BurnedInAnnotation="YES"))
+    yield "age-by-dates.dcm", saved(chest_dicom(PatientBirthDate="20200301", StudyDate="20240510"))
+    yield "own.dcm", saved(chest_dicom(SeriesDescription="Pneumoscope heatmap"))
+    yield "derived.dcm", saved(chest_dicom(ImageType=["DERIVED", "SECONDARY", "OTHER"]))
+    yield "coded-view.dcm", saved(_with_table("ViewCodeSequence", _code("left lateral")))
+    yield "coded-part.dcm", saved(_with_table("AnatomicRegionSequence", _code("Hand")))
+    for rows, columns in ("RF", "LH", "FL", "HR", "AF"):
+        yield f"lies-{rows}{columns}.dcm", saved(chest_dicom(PatientOrientation=[rows, columns]))
+    rectangle = {"ShutterShape": "RECTANGULAR", "ShutterLeftVerticalEdge": 11, "ShutterRightVerticalEdge": 120}
+    rectangle |= {"ShutterUpperHorizontalEdge": 5, "ShutterLowerHorizontalEdge": 140}
+    yield "shutter-rectangle.dcm", saved(chest_dicom(**rectangle))
+    circle = {"CenterOfCircularShutter": [73, 66], "RadiusOfCircularShutter": 60}
+    yield "shutter-circle.dcm", saved(chest_dicom(ShutterShape="CIRCULAR", **circle))
+    yield "modality-dr.dcm", saved(chest_dicom(Modality="DR"))
+    yield "report.dcm", saved(chest_dicom(SOPClassUID="1.2.840.10008.5.1.4.1.1.88.33", Modality="SR"))
     yield "rle.dcm", saved(chest_dicom(), RLELossless)
     yield "jpeg-ls.dcm", saved(chest_dicom(), "1.2.840.10008.1.2.4.80")
     yield "jpeg-2000.dcm", saved(chest_dicom(), "1.2.840.10008.1.2.4.90")
@@ -210,6 +253,12 @@ def _with_table(keyword: str, item: Dataset) -> Any:
 def _signed() -> Any:
     values = (DEEP >> 4).astype(np.int16) - 2048
     return chest_dicom(PixelData=values.tobytes(), PixelRepresentation=1, BitsStored=12)
+
+
+def _code(meaning: str) -> Dataset:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = "1", "SCT", meaning
+    return item
 
 
 def _without_pixels() -> Any:

@@ -12,17 +12,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pydicom.uid import (
-    UID,
-    DigitalXRayImageStorageForProcessing,
-    HTJ2KLossless,
-    SecondaryCaptureImageStorage,
-    UID_dictionary,
-)
+from pydicom.uid import UID, DigitalXRayImageStorageForProcessing, UID_dictionary
 
-from pneumoscope.imaging import quality, radiograph, reader
-from pneumoscope.imaging.dicom import bounds, pixels
-from pneumoscope.model import contract
+from pneumoscope.imaging import borders, jpeg_damage, limits, quality, radiograph, raster
+from pneumoscope.imaging.dicom import bounds, header, objects, pixels, shutter
+from pneumoscope.model import contract, notes
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "app" / "engine" / "src"
@@ -44,15 +38,22 @@ READ_SYNTAXES = (
 """Transfer syntaxes that the page decodes; HTJ2K is left out, since its codec does not read it."""
 
 
-def limits() -> dict[str, Any]:
-    """Every number and list that decides what is refused, by the module that states it."""
-    assert HTJ2KLossless not in READ_SYNTAXES
+def tables() -> dict[str, Any]:
+    """Every number and list that decides what is refused or noted, by the module that states it."""
     return {
         "about": "Written by tools/page_tables.py from the Python sources. Do not edit.",
         "reader": {
-            **_constants(reader, "MAX_PIXELS", "MAX_BYTES"),
-            "FORMATS": [image_format.value for image_format in radiograph.ImageFormat],
+            **_constants(radiograph, "MAX_PIXELS", "PROGRAM", "CHROMA_SAMPLES"),
+            **_constants(
+                limits,
+                *("MAX_BYTES", "MAX_JPEG_SEGMENTS", "MAX_JPEG_SCANS", "MAX_JPEG_WORK", "SEVERAL", "MAX_GIF_BLOCKS"),
+                "MAX_GIF_PICTURE_BLOCKS",
+            ),
+            **_constants(raster, "DRAFT_OVERSAMPLING", "DRAFT_SCALES"),
+            **_constants(jpeg_damage, "MIN_STEP", "MAX_CONTRAST", "DAMAGE_NOTE"),
+            "FORMATS": [each.value for each in radiograph.ImageFormat if each is not radiograph.ImageFormat.PIXELS],
         },
+        "borders": _constants(borders, "BAR_TOLERANCE", "MIN_BAR", "MIN_KEPT"),
         "quality": _constants(
             quality,
             *("MIN_SIDE", "MAX_SIDE_RATIO", "BLANK_SPAN", "MIN_SPAN", "MAX_CHROMA", "MIN_GREY_LEVELS", "MAX_WHITE"),
@@ -60,19 +61,24 @@ def limits() -> dict[str, Any]:
         ),
         "dicom": {
             "FOR_PROCESSING": str(DigitalXRayImageStorageForProcessing),
-            "SECONDARY_CAPTURE": str(SecondaryCaptureImageStorage),
             "TRANSFER_SYNTAXES": READ_SYNTAXES,
+            "OBJECTS": list(objects._BY_PREFIX.items()),
+            "CHEST_WORDS": header._CHEST_WORDS.pattern,
+            "OTHER_VIEW": header._OTHER_VIEW.pattern,
             **_constants(
-                pixels,
-                *("RADIOGRAPH_CLASSES", "RADIOGRAPH_MODALITIES", "CAPTURE_MODALITIES", "CHEST_PARTS", "LATERAL_VIEWS"),
-                "NO_VOI_PERCENTILES",
+                header,
+                *("CAPTURE_CLASSES", "RADIOGRAPH_CLASSES", "RADIOGRAPH_MODALITIES", "CAPTURE_MODALITIES"),
+                *("CHEST_PARTS", "LATERAL_VIEWS"),
             ),
-            **_constants(bounds, "MAX_VALUE_BYTES", "INTERPRETED_GROUPS"),
+            **_constants(pixels, "NO_VOI_PERCENTILES", "MAX_CLIPPED"),
+            **_constants(shutter, "MIN_SHOWN"),
+            **_constants(bounds, "MAX_VALUE_BYTES", "MAX_TABLES_BYTES", "INTERPRETED_GROUPS"),
         },
         "contract": {
             **_constants(contract, "CONTRACT_VERSION", "RESEARCH_USE_ONLY"),
             "RESIZE_FILTER": contract.ResizeFilter.BILINEAR_ANTIALIASED.value,
             "FIELDS": [field.name for field in dataclasses.fields(contract.Contract)],
+            "FORMERLY": notes._FORMERLY,
         },
     }
 
@@ -90,7 +96,7 @@ def names() -> dict[str, str]:
 def main(arguments: list[str]) -> int:
     """Write the tables, or compare them."""
     stale = []
-    for file, table in ((SOURCE / "limits.json", limits()), (SOURCE / "dicom" / "names.json", names())):
+    for file, table in ((SOURCE / "limits.json", tables()), (SOURCE / "dicom" / "names.json", names())):
         text = json.dumps(table, indent=1, ensure_ascii=False) + "\n"
         if "--check" not in arguments:
             file.write_text(text, encoding="utf-8")

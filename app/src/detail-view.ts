@@ -3,7 +3,7 @@
 import type { EngineClient } from "./engine-client.js";
 import { save } from "./files.js";
 import { printReport } from "./report.js";
-import { decisionText, resultView, scoreText } from "./result-view.js";
+import { resultView, scoreText } from "./result-view.js";
 import { el } from "./shared/dom.js";
 import { type ViewState, Viewer } from "./shared/viewer.js";
 import type { Item, Store } from "./store.js";
@@ -58,7 +58,7 @@ export class DetailView {
     if (!second || !first || !item.second || !item.record) return [];
     const [a, b] = [item.record, item.second];
     const bothJudged = a.probability !== null && b.probability !== null;
-    const agree = decisionText(a, first.contract) === decisionText(b, second.contract);
+    const agree = (a.label ?? a.status) === (b.label ?? b.status);
     return [
       el("h3", {}, t.compared(`${first.info.name} ${first.info.version}`, `${second.info.name} ${second.info.version}`)),
       el("p", {}, agree ? t.sameSide : t.otherSide, bothJudged ? `. ${t.difference(Math.abs(a.probability - b.probability).toFixed(3))}.` : "."),

@@ -1,6 +1,7 @@
 /** The history: off until asked for, each entry and all of them to be deleted. */
 
 import { allKept, forget, forgetAll, isKeeping, keep, type Kept, setKeeping, StorageError } from "./history.js";
+import { decisionText } from "./result-view.js";
 import { byId, el } from "./shared/dom.js";
 import type { Item } from "./store.js";
 import { texts as t } from "./texts.js";
@@ -63,13 +64,12 @@ export class HistoryView {
   }
 
   #row({ key, when, record }: Kept): HTMLTableRowElement {
-    const decision = record.status === "ok" ? (record.probability! >= record.threshold ? t.above : t.below) : record.status === "refused" ? t.refused : t.error;
     return el(
       "tr",
       {},
       el("td", {}, new Date(when).toLocaleString()),
       el("th", { scope: "row" }, record.path),
-      el("td", {}, decision, record.status === "ok" ? ` (${t.pointName(record.operating_point)})` : ""),
+      el("td", {}, decisionText(record, true)),
       el("td", { class: "number" }, record.probability?.toFixed(3) ?? ""),
       el("td", {}, `${record.model.name} ${record.model.version}`),
       el("td", {}, el("button", { type: "button", class: "button small", "aria-label": t.deleteOne(record.path), onclick: () => void this.#change(forget(key)) }, "×")),

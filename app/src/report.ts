@@ -2,7 +2,7 @@
 
 import type { Contract } from "@pneumoscope/engine";
 
-import { decisionText, isUncertain, plainReasons, scoreText } from "./result-view.js";
+import { decisionText, meaningOfScore, plainReasons, scoreText } from "./result-view.js";
 import { byId, el } from "./shared/dom.js";
 import type { Viewer } from "./shared/viewer.js";
 import type { Item } from "./store.js";
@@ -24,10 +24,10 @@ export function fillReport(item: Item, contract: Contract, viewer: Viewer): void
   const facts: [string, string | undefined][] = [
     [rows.file, item.name],
     [rows.sha256, record.sha256 ?? undefined],
-    [rows.result, decisionText(record, contract) + (isUncertain(record) ? ` (${t.uncertain.toLowerCase()})` : "")],
+    [rows.result, t.capital(decisionText(record))],
     [t.reasons, plainReasons(record).join("; ") || undefined],
     [rows.score, record.probability === null ? undefined : scoreText(record.probability, record.threshold)],
-    [rows.point, t.atPoint(record.operating_point, record.threshold.toFixed(3))],
+    [rows.point, t.atPoint(record.operating_point, scoreText(record.threshold))],
     [rows.set, set],
     [rows.model, `${record.model.name} ${record.model.version}`],
     [rows.modelSha256, record.model.sha256],
@@ -42,7 +42,7 @@ export function fillReport(item: Item, contract: Contract, viewer: Viewer): void
     record.notes.length > 0 ? el("div", { class: "report-notes" }, el("h3", {}, t.notes), el("ul", {}, ...record.notes.map((note) => el("li", {}, note)))) : "",
     el("div", { class: "report-pictures" }, ...pictures(item, viewer)),
     list,
-    record.status === "ok" ? el("p", {}, t.scoreMeaning, " ", t.heatmapIs) : "",
+    record.status === "ok" ? el("p", {}, meaningOfScore(contract), " ", t.heatmapIs) : "",
   );
 }
 

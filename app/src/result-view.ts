@@ -6,30 +6,34 @@ import { scoreBar, shareBar } from "./shared/bar.js";
 import { el } from "./shared/dom.js";
 import { texts as t } from "./texts.js";
 
-/** Two decimals, never 0 or 1, and more where they are needed to show on which side of a threshold a score lies. */
-export function scoreText(score: number, threshold: number): string {
-  if (score > 0.99 && threshold <= 0.99) return "above 0.99";
-  if (score < 0.01 && threshold >= 0.01) return "below 0.01";
-  for (const digits of [2, 3, 4]) {
+/** Three decimals, or as many as keep a score on its side of a threshold and off 0 and 1, as wording.py writes it. */
+export function scoreText(score: number, threshold: number | null = null): string {
+  for (let digits = 3; digits <= 6; digits++) {
     const text = score.toFixed(digits);
-    if (Number(text) >= threshold === score >= threshold) return text;
+    const shown = Number(text);
+    const isSameSide = threshold === null || shown >= threshold === score >= threshold;
+    if (isSameSide && (shown === 0 || shown === 1) === (score === 0 || score === 1)) return text;
   }
-  return score.toFixed(6);
+  return String(score);
 }
 
-/** A share in percent that never says 0 or 100 for what is not. */
+/** A share in percent that never says 0 or 100 for what is not, as wording.py writes it. */
 export function shareText(share: number): string {
-  const percent = share * 100;
-  if (percent > 99.5 && percent < 100) return `${(Math.floor(percent * 10) / 10).toFixed(1)} %`;
-  if (percent > 0 && percent < 0.5) return `${(Math.ceil(percent * 10) / 10).toFixed(1)} %`;
-  return `${percent.toFixed(0)} %`;
+  if (share >= 0.9995 && share < 1) return "> 99.9 %";
+  if (share > 0 && share < 0.0005) return "< 0.1 %";
+  return `${(100 * share).toFixed(1)} %`;
 }
 
-/** The decision as a phrase: never a diagnosis. */
-export function decisionText(record: PredictionRecord, contract: Contract): string {
-  if (record.status === "refused") return t.refused;
-  if (record.status === "error") return t.error;
-  return record.label === contract.labels[1] ? t.above : t.below;
+/** The decision as a phrase, never a diagnosis; an uncertain one says so first. */
+export function decisionText(record: PredictionRecord, isShort = false): string {
+  if (record.probability === null) {
+    const status = record.status === "refused" ? t.refused : t.error;
+    return isShort ? status : t.notJudged(status);
+  }
+  const isAbove = record.probability >= record.threshold;
+  const [above, below] = isShort ? [t.aboveShort, t.belowShort] : [t.above, t.below];
+  const text = (isAbove ? above : below)(record.operating_point);
+  return isUncertain(record) ? `${t.uncertain} (${text})` : text;
 }
 
 export function isUncertain(record: PredictionRecord): boolean {
@@ -46,11 +50,15 @@ export function noteList(record: PredictionRecord): HTMLElement | null {
   return el("div", { class: "notes" }, el("h3", {}, t.notes), el("ul", {}, ...record.notes.map((note) => el("li", {}, note))));
 }
 
+/** What the score of a model is the probability of. */
+export function meaningOfScore(contract: Contract): string {
+  return contract.prevalence === null ? t.scoreMeaning.validation : t.scoreMeaning.half;
+}
+
 /** Everything that a judged or refused record says. */
 export function resultView(record: PredictionRecord, contract: Contract): HTMLElement {
-  const decision = decisionText(record, contract);
   const box = el("div", { class: "result" }, noteList(record));
-  box.append(el("p", { class: "decision" }, decision));
+  box.append(el("p", { class: "decision" }, t.capital(decisionText(record))));
   if (record.status !== "ok" || record.probability === null) {
     box.append(el("h3", {}, t.reasons), el("ul", { class: "reasons" }, ...plainReasons(record).map((reason) => el("li", {}, reason))));
     return box;
@@ -61,17 +69,18 @@ export function resultView(record: PredictionRecord, contract: Contract): HTMLEl
     isChosen: name === record.operating_point,
   }));
   const score = scoreText(record.probability, record.threshold);
-  const labels = points.map(({ name, threshold }) => t.pointLabel(name, threshold.toFixed(2))).join(" ");
+  const labels = points.map(({ name, threshold }) => t.pointLabel(name, scoreText(threshold))).join(" ");
   box.append(
-    el("p", { class: "quiet" }, t.atPoint(record.operating_point, record.threshold.toFixed(3))),
+    el("p", { class: "quiet at-point" }, `${t.atPoint(record.operating_point, scoreText(record.threshold))}. `, t.capital(t.pointMeaning(record.operating_point))),
     el("p", { class: "score" }, `${t.score}: `, el("strong", {}, score)),
-    scoreBar({ score: record.probability, points, uncertain: contract.uncertain, label: t.scoreLabel(score, labels) }),
+    scoreBar({ score: record.probability, points, uncertain: contract.conformal ? [contract.conformal.lower, contract.conformal.upper] : null, label: t.scoreLabel(score, labels) }),
   );
-  if (record.prediction_set) {
-    const words = isUncertain(record) ? t.uncertainMeaning : t.certainMeaning(record.prediction_set[0] ?? decision);
-    box.append(el("p", { class: "set" }, isUncertain(record) ? el("strong", {}, `${t.uncertain}. `) : null, words));
+  if (contract.conformal) {
+    const { coverage, lower, upper } = contract.conformal;
+    box.append(el("p", { class: "quiet" }, `${t.uncertainBand(scoreText(lower), scoreText(upper))}.`));
+    if (isUncertain(record)) box.append(el("p", { class: "set" }, t.uncertainMeaning(shareText(coverage))));
   }
-  box.append(el("p", { class: "quiet" }, t.scoreMeaning), ...subtypes(record, contract));
+  box.append(el("p", { class: "quiet" }, meaningOfScore(contract)), ...subtypes(record, contract));
   if (record.typicality !== null) {
     box.append(el("p", { class: "quiet" }, t.typicality(record.typicality.toFixed(2), contract.typicalityLimit.toFixed(2))));
   }

@@ -2,8 +2,8 @@
 
 import { csvRow, save } from "./files.js";
 import { briefScore } from "./detail-view.js";
-import { decisionText, isUncertain, plainReasons } from "./result-view.js";
-import { byId, el } from "./shared/dom.js";
+import { decisionText, plainReasons, scoreText } from "./result-view.js";
+import { byId } from "./shared/dom.js";
 import { type Column, ResultsTable } from "./shared/table.js";
 import type { Item, Store } from "./store.js";
 import { texts as t } from "./texts.js";
@@ -49,8 +49,8 @@ function makeTable(store: Store, hasSecond: boolean): ResultsTable<Item> {
     {
       key: "result",
       title: t.columns.result,
-      cell: (item) => (item.record && store.contract ? decisionCell(item, store) : state(item)),
-      sortBy: (item) => (item.record && store.contract ? decisionText(item.record, store.contract) : ""),
+      cell: (item) => (item.record && store.contract ? decisionText(item.record, true) : state(item)),
+      sortBy: (item) => (item.record ? decisionText(item.record, true) : ""),
     },
     { key: "score", title: t.columns.score, isNumber: true, cell: briefScore, sortBy: (item) => item.record?.probability ?? -1 },
   ];
@@ -68,16 +68,10 @@ function makeTable(store: Store, hasSecond: boolean): ResultsTable<Item> {
   });
 }
 
-function decisionCell(item: Item, store: Store): HTMLElement {
-  const text = decisionText(item.record!, store.contract!);
-  return el("span", {}, text, isUncertain(item.record!) ? ` · ${t.uncertain.toLowerCase()}` : "");
-}
-
 function secondCell(item: Item, store: Store): string {
-  const contract = store.models.second?.contract;
-  if (!item.second || !contract) return "";
-  const score = item.second.probability === null ? "" : ` ${item.second.probability.toFixed(2)}`;
-  return decisionText(item.second, contract) + score;
+  if (!item.second || !store.models.second) return "";
+  const score = item.second.probability === null ? "" : ` ${scoreText(item.second.probability, item.second.threshold)}`;
+  return decisionText(item.second, true) + score;
 }
 
 function notesCell(item: Item): string {

@@ -1,10 +1,22 @@
-/** Every sentence of the page, in one place for translators. Reasons and notes come from the engine, in Python's words. */
+/**
+ * Every sentence of the page, in one place for translators.
+ *
+ * How an answer is worded comes from Python's wording.json, which every interface shares; reasons and notes come from the
+ * engine, in Python's words too.
+ */
+
+import words from "../../src/pneumoscope/model/wording.json" with { type: "json" };
+
+/** A template of wording.json with its fields filled in. */
+const say = (template: string, fields: Record<string, string> = {}): string =>
+  template.replace(/\{(\w+)\}/g, (_, name: string) => fields[name] ?? "");
+const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 const plural = (n: number, one: string, many: string) => `${n} ${n === 1 ? one : many}`;
 
 export const texts = {
   title: "Pneumoscope on your device",
-  research: "Research use only. Not a medical device.",
+  research: words.research_use_only,
   lead: "Reads a chest radiograph on this device. Nothing is uploaded: the page has no server to send it to.",
   skip: "Skip to content",
 
@@ -33,29 +45,34 @@ export const texts = {
   results: "Results",
   columns: { name: "Picture", result: "Result", score: "Score", second: "Second model", notes: "Notes" },
   show: (name: string) => `Show ${name}`,
-  above: "Above the operating point",
-  below: "Below the operating point",
-  refused: "Not judged",
-  error: "Could not be read",
+  above: (name: string) => say(words.above, { name: name.replaceAll("_", " ") }),
+  below: (name: string) => say(words.below, { name: name.replaceAll("_", " ") }),
+  aboveShort: (name: string) => say(words.above_short, { name: name.replaceAll("_", " ") }),
+  belowShort: (name: string) => say(words.below_short, { name: name.replaceAll("_", " ") }),
+  refused: words.refused,
+  error: words.error,
+  notJudged: (status: string) => say(words.not_judged, { status }),
+  capital,
   pointName: (name: string) => name.replaceAll("_", " "),
   pointOption: (name: string, sensitivity: string, specificity: string) =>
-    `${name.replaceAll("_", " ")}: sensitivity ${sensitivity}, specificity ${specificity}`,
+    say(words.point_rates, { name: name.replaceAll("_", " "), sensitivity, specificity }),
   operatingPoint: "Operating point",
-  atPoint: (name: string, threshold: string) => `${name.replaceAll("_", " ")}, from ${threshold} on`,
-  score: "Score for pneumonia",
-  scoreLabel: (score: string, points: string) => `Score for pneumonia ${score} on a scale from 0 to 1. ${points}`,
-  pointLabel: (name: string, threshold: string) => `Operating point ${name.replaceAll("_", " ")} at ${threshold}.`,
-  scoreMeaning: "The score is meant for a group in which half have pneumonia; it is not the probability that this patient has it.",
-  uncertain: "Uncertain",
-  uncertainMeaning: "Both answers remain possible at the coverage that this model promises.",
-  certainMeaning: (label: string) => `One answer remains at the coverage that this model promises: ${label.toLowerCase()}.`,
-  notes: "Please note",
+  atPoint: (name: string, threshold: string) => capital(say(words.operating_point_at, { name: name.replaceAll("_", " "), threshold })),
+  score: capital(words.score_name),
+  scoreLabel: (score: string, points: string) => `${capital(say(words.score, { score }))} on a scale from 0 to 1. ${points}`,
+  pointLabel: (name: string, threshold: string) =>
+    `${capital(say(words.operating_point_at, { name: name.replaceAll("_", " "), threshold }))}.`,
+  scoreMeaning: { half: words.score_at_half, validation: words.score_at_validation },
+  uncertain: words.uncertain_short,
+  uncertainMeaning: (coverage: string) => capital(say(words.uncertain, { coverage })) + ".",
+  uncertainBand: (lower: string, upper: string) => capital(say(words.uncertain_band, { lower, upper })),
+  pointMeaning: (name: string): string => (words.operating_points as Record<string, string>)[name] ?? "",
+  notes: words.notes_title,
   reasons: "Why",
   subtype: "If pneumonia, which kind",
   typicality: (value: string, limit: string) =>
     `Looks like the model's training radiographs: ${value} (at least ${limit} is judged)`,
-  heatmapIs:
-    "The colours show which places raised this score (Grad-CAM). They do not outline disease, and a place without colour is not therefore healthy.",
+  heatmapIs: `${words.heatmap_is} ${words.heatmap_is_not}`,
 
   viewer: {
     label: (name: string) => `Radiograph ${name}`,

@@ -2,6 +2,10 @@
 
 import type { BrowserPixels } from "./assets.js";
 import { hasText } from "./bytes.js";
+import { RefusedInputError } from "./errors.js";
+import limits from "./limits.json" with { type: "json" };
+
+const { MAX_GIF_BLOCKS, MAX_GIF_PICTURE_BLOCKS } = limits.reader;
 
 export const MIME: Record<string, string> = { WebP: "image/webp", BMP: "image/bmp", GIF: "image/gif" };
 
@@ -22,19 +26,28 @@ function countWebp(data: Uint8Array): number {
   return Math.max(1, frames);
 }
 
+/** Pictures of a GIF, and a refusal where it has far more blocks than any picture. */
 function countGif(data: Uint8Array): number {
   const tableBytes = (flags: number) => (flags & 0x80 ? 3 << ((flags & 7) + 1) : 0);
-  const skipBlocks = (at: number): number => {
-    while (at < data.length && data[at] !== 0) at += data[at]! + 1;
-    return at + 1;
+  let [at, frames, pictureBlocks, extensionBlocks] = [13 + tableBytes(data[10] ?? 0), 0, 0, 0];
+  const skipBlocks = (): number => {
+    let count = 0;
+    for (; at < data.length && data[at] !== 0 && count <= MAX_GIF_PICTURE_BLOCKS; count++) at += data[at]! + 1;
+    at++;
+    return count;
   };
-  let frames = 0;
-  for (let at = 13 + tableBytes(data[10]!); at < data.length && data[at] !== 0x3b; ) {
+  while (at + 10 < data.length && (data[at] === 0x2c || data[at] === 0x21)) {
     if (data[at] === 0x2c) {
       frames++;
-      at = skipBlocks(at + 11 + tableBytes(data[at + 9]!));
-    } else if (data[at] === 0x21) at = skipBlocks(at + 2);
-    else break;
+      at += 11 + tableBytes(data[at + 9]!);
+      pictureBlocks += skipBlocks();
+    } else {
+      at += 2;
+      extensionBlocks += skipBlocks();
+    }
+    if (extensionBlocks > MAX_GIF_BLOCKS || pictureBlocks > MAX_GIF_PICTURE_BLOCKS) {
+      throw new RefusedInputError("a GIF of far more blocks than any picture has; save it anew");
+    }
   }
   return Math.max(1, frames);
 }

@@ -1,5 +1,6 @@
 /** One image to one record: reads, refuses or judges, in the order and words of src/pneumoscope/model/classifier.py. */
 
+import { labelOf, notesOn, predictionSet } from "./answers.js";
 import type { Assets } from "./assets.js";
 import { fixed } from "./bytes.js";
 import type { Contract } from "./contract.js";
@@ -79,7 +80,7 @@ export class Model {
     } catch (error) {
       if (!(error instanceof InputError || error instanceof PlatformError)) throw error;
       const status = error instanceof RefusedInputError ? "refused" : "error";
-      const record = { ...this.#blank(name, operatingPoint), status, reasons: [`${name}: ${error.message}`] } as const;
+      const record = { ...this.#blank(name, operatingPoint), sha256: error.sha256, status, reasons: [`${name}: ${error.message}`] } as const;
       const timing = { decode: performance.now() - start, prepare: 0, model: 0 };
       return { record, image: null, heatmap: null, lungs: null, timing };
     }
@@ -90,7 +91,7 @@ export class Model {
   /** Judge an image that was read already. */
   async examineImage(image: GreyImage, name: string, operatingPoint?: string): Promise<Examination> {
     const start = performance.now();
-    const blank = { ...this.#blank(name, operatingPoint), sha256: image.sha256, notes: image.notes };
+    const blank = { ...this.#blank(name, operatingPoint), sha256: image.sha256, notes: notesOn(image, this.contract) };
     let reasons = assess(image);
     let outputs: Outputs | null = null;
     let prepared = start;
@@ -98,9 +99,14 @@ export class Model {
       const input = resizeToInput(image.pixels, this.contract.inputWidth, this.contract.inputHeight);
       prepared = performance.now();
       outputs = await this.#runtime.run(input);
-      reasons = this.#atypical(outputs, image);
+      reasons = this.#atypical(outputs);
     }
     const timing = { decode: 0, prepare: prepared - start, model: performance.now() - prepared };
+    if (outputs && !isSound(outputs)) {
+      const { name: model, version } = this.info;
+      const record = { ...blank, status: "error", reasons: [`${name}: ${model} ${version} answers with what is no number; use another`] } as const;
+      return { record, image, heatmap: null, lungs: null, timing };
+    }
     if (!outputs || reasons.length > 0) {
       const typicality = outputs ? rounded(outputs.typicality) : null;
       const why = reasons.map((reason) => `${name}: ${reason}`);
@@ -110,29 +116,29 @@ export class Model {
     return { record: this.#judged(blank, outputs), image, heatmap: outputs.heatmap, lungs: outputs.lungs, timing };
   }
 
-  #atypical(outputs: Outputs, image: GreyImage): string[] {
+  #atypical(outputs: Outputs): string[] {
     const limit = this.contract.typicalityLimit;
     if (outputs.typicality >= limit) return [];
     return [
       "does not look like a frontal chest radiograph " +
         `(typicality ${fixed(outputs.typicality, 2)}, at least ${fixed(limit, 2)} needed)`,
-      ...image.notes,
     ];
   }
 
   #judged(blank: PredictionRecord, outputs: Outputs): PredictionRecord {
     const { contract } = this;
-    const { threshold } = contract.operatingPoints[blank.operating_point]!;
+    const label = labelOf(outputs.probability, contract, blank.operating_point);
     const subtype = outputs.subtype
       ? Object.fromEntries(contract.subtypes.map((key, i) => [key, rounded(outputs.subtype![i]!)]))
       : null;
     return {
       ...blank,
       status: "ok",
-      label: contract.labels[outputs.probability >= threshold ? 1 : 0],
+      label,
       probability: rounded(outputs.probability),
       subtype,
       typicality: rounded(outputs.typicality),
+      prediction_set: predictionSet(outputs.probability, contract, label),
       lungs: outputs.lungBox ? { box: outputs.lungBox.map((side) => Number(side.toFixed(4))) } : null,
     };
   }
@@ -162,4 +168,9 @@ export class Model {
       model: this.info,
     };
   }
+}
+
+/** Whether every number is one: a damaged or misbuilt graph answers with NaN. */
+function isSound({ probability, typicality, heatmap }: Outputs): boolean {
+  return [probability, typicality, ...heatmap.data].every(Number.isFinite);
 }

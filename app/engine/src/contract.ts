@@ -10,6 +10,23 @@ export interface OperatingPoint {
   readonly threshold: number;
   readonly sensitivity: number;
   readonly specificity: number;
+  /** 95 % intervals of both; null in models of contract version 1. */
+  readonly ci95: { readonly sensitivity: Interval; readonly specificity: Interval } | null;
+}
+
+export type Interval = readonly [number, number];
+
+/** The scores at which both labels stay open, and the share of each class that is promised to be in its set. */
+export interface ConformalBand {
+  readonly coverage: number;
+  readonly lower: number;
+  readonly upper: number;
+}
+
+/** Whom a model was trained on; `ages` in whole years, first and last included, empty where unknown. */
+export interface Population {
+  readonly description: string;
+  readonly ages: readonly Interval[];
 }
 
 export interface Contract {
@@ -27,8 +44,11 @@ export interface Contract {
   readonly typicalityLimit: number;
   readonly intendedUse: string;
   readonly parameters: number;
-  /** Scores between which both answers remain possible at the coverage promised; null without such a promise. */
-  readonly uncertain: readonly [number, number] | null;
+  /** Null where the model makes no such promise. */
+  readonly conformal: ConformalBand | null;
+  /** Share of pneumonia that probabilities refer to; null where the model does not say (version 1). */
+  readonly prevalence: number | null;
+  readonly population: Population | null;
   /** As it stands in the file, for what only some clients need. */
   readonly raw: Readonly<Record<string, unknown>>;
 }
@@ -65,6 +85,10 @@ export function parseContract(text: string): Contract {
   if (raw.resize_filter !== limits.contract.RESIZE_FILTER) {
     throw new ContractError(`contract.json: '${String(raw.resize_filter)}' is not a valid ResizeFilter`);
   }
+  const conformal = conformalBand(raw.conformal);
+  const stated = (raw.calibration as { prevalence?: unknown } | null | undefined)?.prevalence;
+  const prevalence = stated === undefined ? null : share(stated, "calibration: prevalence");
+  if ((version as number) > 1) checkCalibrated(points, standard, prevalence, conformal);
   return {
     name: string(raw, "name"),
     version: string(raw, "version"),
@@ -79,9 +103,55 @@ export function parseContract(text: string): Contract {
     typicalityLimit: share(raw.typicality_limit, "typicality limit"),
     intendedUse: typeof raw.intended_use === "string" ? raw.intended_use : RESEARCH_USE_ONLY,
     parameters: typeof raw.parameters === "number" ? raw.parameters : 0,
-    uncertain: null,
+    conformal,
+    prevalence,
+    population: population(raw),
     raw,
   };
+}
+
+const BALANCED = 0.5;
+
+/** From version 2 on: a label never stands beside a number on the other side of its threshold. */
+function checkCalibrated(points: Record<string, OperatingPoint>, standard: string, prevalence: number | null, band: ConformalBand | null): void {
+  const { threshold } = points[standard]!;
+  if (threshold !== BALANCED) {
+    throw new ContractError(
+      `default operating point '${standard}' is at ${threshold}; from contract version 2 on it must be at ${BALANCED}, ` +
+        "so that a label never stands beside a number on the other side of it",
+    );
+  }
+  if (prevalence !== BALANCED) {
+    throw new ContractError("from contract version 2 on, probabilities must be calibrated at a prevalence of 0.5");
+  }
+  if (band && !(band.lower <= BALANCED && BALANCED <= band.upper)) {
+    throw new ContractError(`the band in which the model does not know must hold the default threshold ${BALANCED}`);
+  }
+}
+
+function conformalBand(value: unknown): ConformalBand | null {
+  if (value === undefined || value === null) return null;
+  const band = value as Record<string, unknown>;
+  const [lower, upper] = interval([band.lower, band.upper], "conformal: band");
+  return { coverage: share(band.coverage, "conformal: coverage"), lower, upper };
+}
+
+function population(raw: Record<string, unknown>): Population | null {
+  const stated = raw.population as { description?: unknown; ages?: unknown } | null | undefined;
+  if (stated) {
+    const ages = Array.isArray(stated.ages) ? stated.ages.map((pair) => [Number(pair[0]), Number(pair[1])] as const) : [];
+    return { description: String(stated.description), ages };
+  }
+  // How contracts said it before they had a field for it.
+  const former = limits.contract.FORMERLY;
+  return String(raw.intended_use ?? "").includes(former) ? { description: former, ages: [[1, 5]] } : null;
+}
+
+function interval(value: unknown, what: string): Interval {
+  if (!Array.isArray(value) || value.length !== 2) throw new ContractError(`${what} is ${String(value)}, must be two numbers`);
+  const [low, high] = [share(value[0], what), share(value[1], what)];
+  if (low > high) throw new ContractError(`${what} is ${String(value)}, must not fall`);
+  return [low, high];
 }
 
 function parseObject(text: string): Record<string, unknown> {
@@ -108,9 +178,19 @@ function operatingPoints(value: unknown): Record<string, OperatingPoint> {
         threshold: share(point?.threshold, "operating point: threshold"),
         sensitivity: share(point?.sensitivity, "operating point: sensitivity"),
         specificity: share(point?.specificity, "operating point: specificity"),
+        ci95: intervals(point?.ci95),
       },
     ]),
   );
+}
+
+function intervals(value: unknown): OperatingPoint["ci95"] {
+  if (value === undefined || value === null) return null;
+  const { sensitivity, specificity } = value as Record<string, unknown>;
+  return {
+    sensitivity: interval(sensitivity, "operating point: interval of sensitivity"),
+    specificity: interval(specificity, "operating point: interval of specificity"),
+  };
 }
 
 function share(value: unknown, what: string): number {

@@ -13,9 +13,10 @@ const HIGHEST = 65535;
 export function scaleDeep(values: Uint16Array, width: number, height: number): { pixels: Grey; deep: DeepPixels } {
   let largest = 0;
   for (const value of values) if (value > largest) largest = value;
-  if (largest > 0 && largest < HIGHEST / 16) {
+  if (largest > 0 && largest < 2 ** 15) {
+    const bits = largest.toString(2).length;
     throw new RefusedInputError(
-      `a 16-bit image whose brightest pixel is ${largest} of ${HIGHEST}; ` +
+      `a 16-bit image whose brightest pixel is ${largest} of ${HIGHEST}, as of ${bits} bits; ` +
         "scale it to the full range or declare the range (TIFF MaxSampleValue)",
     );
   }

@@ -11,6 +11,8 @@
  */
 
 export class PneumoscopeError extends Error {
+  /** Of the input that is at fault, where any byte of it could be read. */
+  sha256: string | null = null;
   override readonly name: string = "PneumoscopeError";
 }
 

@@ -35,6 +35,8 @@ export interface GreyImage {
   /** What the header says that a reader of the result should know. */
   readonly notes: readonly string[];
   readonly deep: DeepPixels | null;
+  /** Of the patient at the time of the exposure, where the header says it. */
+  readonly ageYears: number | null;
 }
 
 /** What a decoder gives; the reader adds format and hash. */
@@ -45,4 +47,5 @@ export interface Decoded {
   readonly chroma: number;
   readonly notes?: readonly string[];
   readonly deep?: DeepPixels | null;
+  readonly ageYears?: number | null;
 }

@@ -15,12 +15,12 @@ import type { Accelerator } from "./runtime.js";
 
 export type { Assets } from "./assets.js";
 export { Model, type Examination } from "./classifier.js";
-export { RESEARCH_USE_ONLY, type Contract, type OperatingPoint } from "./contract.js";
+export { RESEARCH_USE_ONLY, type ConformalBand, type Contract, type OperatingPoint } from "./contract.js";
 export * from "./errors.js";
 export type { DeepPixels, Grey, GreyImage } from "./image.js";
 export { unpack, type ModelPackage } from "./package.js";
 export { Reader } from "./reader.js";
-export { relabel } from "./relabel.js";
+export { relabel } from "./answers.js";
 export type { ModelInfo, PredictionRecord, Status } from "./record.js";
 export { resizeToInput } from "./resize.js";
 export type { Accelerator, Plane } from "./runtime.js";

@@ -6,9 +6,10 @@
 
 import { hasText } from "./bytes.js";
 import type { Codecs } from "./codecs.js";
-import { DamagedError } from "./errors.js";
+import { DamagedError, RefusedInputError, UnreadableInputError } from "./errors.js";
 import { greyAndChroma, orient } from "./grey.js";
-import type { Decoded } from "./image.js";
+import type { Decoded, Grey } from "./image.js";
+import limits from "./limits.json" with { type: "json" };
 import { tiffOrientation } from "./orientation.js";
 
 export interface JpegHeader {
@@ -63,18 +64,71 @@ export function readJpegHeader(data: Uint8Array): JpegHeader | null {
  */
 export async function decodeJpeg(data: Uint8Array, header: JpegHeader, codecs: Codecs): Promise<Decoded> {
   const { width, height, components } = header;
-  if (components !== 1 && components !== 3) {
-    throw new DamagedError(`${components} colour channels; save it as grey or RGB`);
+  if (header.bits === 12) {
+    throw new UnreadableInputError("12-bit JPEG is not read outside DICOM; save it as 8-bit JPEG or PNG");
   }
-  if (header.bits !== 8) throw new DamagedError(`${header.bits} bits a sample; 8 are read in a JPEG`);
+  if ((components !== 1 && components !== 3) || header.bits !== 8) {
+    const layers = `${components} layers of ${header.bits} bits`;
+    throw new UnreadableInputError(`a JPEG of an uncommon kind is not read (${layers}); save it as PNG`);
+  }
   if (isCutShort(data)) throw new DamagedError("image file is truncated");
   const { info, bytes } = await codecs.decode("jpeg", data);
   if (info.width !== width || info.height !== height) throw new DamagedError("its sizes contradict each other");
-  if (components === 1) {
-    return { pixels: orient({ width, height, data: bytes }, header.orientation), width, height, chroma: 0 };
+  const { pixels, chroma } =
+    components === 1
+      ? { pixels: { width, height, data: bytes }, chroma: 0 }
+      : greyAndChroma(bytes, width, height, 3);
+  return { pixels: orient(pixels, header.orientation), width, height, chroma, notes: damageNotes(pixels) };
+}
+
+const { MAX_JPEG_SEGMENTS, MAX_JPEG_SCANS, MAX_JPEG_WORK, MIN_STEP, MAX_CONTRAST, DAMAGE_NOTE } = limits.reader;
+
+/**
+ * Refuse a JPEG whose parts alone would take minutes: src/pneumoscope/imaging/limits.py.
+ * @throws RefusedInputError far more segments or scans than any radiograph has
+ */
+export function checkJpegStructure(data: Uint8Array, pixels: number): void {
+  let segments = 0;
+  for (let at = 2; at + 4 <= data.length && data[at] === 0xff && data[at + 1] !== 0xda; ) {
+    if (++segments > MAX_JPEG_SEGMENTS) {
+      throw new RefusedInputError(`a JPEG of over ${MAX_JPEG_SEGMENTS} segments; save it anew`);
+    }
+    const marker = data[at + 1]!;
+    if (marker === 0xff || STANDALONE.has(marker)) at += marker === 0xff ? 1 : 2;
+    else at += 2 + ((data[at + 2]! << 8) | data[at + 3]!);
   }
-  const { pixels, chroma } = greyAndChroma(bytes, width, height, 3);
-  return { pixels: orient(pixels, header.orientation), width, height, chroma };
+  let scans = 0;
+  for (let at = data.indexOf(0xff); at >= 0; at = data.indexOf(0xff, at + 1)) if (data[at + 1] === 0xda) scans++;
+  if (scans > MAX_JPEG_SCANS || (scans > 1 && scans * pixels > MAX_JPEG_WORK)) {
+    throw new RefusedInputError(`a JPEG of ${scans} scans, far more than any radiograph has; save it anew`);
+  }
+}
+
+const BLOCK = 8;
+
+/**
+ * The note on a step of brightness along a row of blocks, which a damaged difference of block means leaves behind
+ * (src/pneumoscope/imaging/jpeg_damage.py). What libjpeg itself had to guess cannot be asked of its WebAssembly form.
+ */
+export function damageNotes(pixels: Grey): string[] {
+  return hasStep(pixels) ? [DAMAGE_NOTE.replace("{}", "brightness jumps along a row of blocks")] : [];
+}
+
+function hasStep({ width, height, data }: Grey): boolean {
+  if (height < 3 * BLOCK) return false;
+  const stepX = Math.max(1, Math.floor(width / 256));
+  const differences = (y: number): number => {
+    const values: number[] = [];
+    for (let x = 0; x < width; x += stepX) values.push(data[y * width + x]! - data[(y - 1) * width + x]!);
+    values.sort((a, b) => a - b);
+    return (values[(values.length - 1) >> 1]! + values[values.length >> 1]!) / 2;
+  };
+  for (let y = BLOCK; y <= height - BLOCK; y += BLOCK) {
+    if (Math.abs(differences(y)) < MIN_STEP) continue;
+    const below = y + 1 < height ? differences(y + 1) : 0;
+    if (Math.max(Math.abs(differences(y - 1)), Math.abs(below)) <= MAX_CONTRAST) return true;
+  }
+  return false;
 }
 
 /**

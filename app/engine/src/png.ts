@@ -14,20 +14,25 @@ export interface PngHeader {
   readonly height: number;
   readonly frames: number;
   readonly orientation: number;
+  /** What its text says made it. */
+  readonly software: string;
 }
 
 /** Walk the chunks before any is decompressed. */
 export function readPngHeader(data: Uint8Array): PngHeader {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   if (!hasPngSignature(data) || data.length < 33) throw new DamagedError("its header is missing");
-  let [frames, orientation] = [1, 1];
+  let [frames, orientation, software] = [1, 1, ""];
   for (let at = 8; at + 12 <= data.length; ) {
     const length = view.getUint32(at);
     if (hasText(data, "acTL", at + 4)) frames = view.getUint32(at + 8);
     if (hasText(data, "eXIf", at + 4)) orientation = tiffOrientation(data.subarray(at + 8, at + 8 + length));
+    if (hasText(data, "tEXtSoftware\0", at + 4)) {
+      software = new TextDecoder("latin1").decode(data.subarray(at + 17, at + 8 + length));
+    }
     at += 12 + length;
   }
-  return { width: view.getUint32(16), height: view.getUint32(20), frames, orientation };
+  return { software, width: view.getUint32(16), height: view.getUint32(20), frames, orientation };
 }
 
 /**
@@ -44,8 +49,23 @@ export function decodePng(data: Uint8Array, header: PngHeader): Decoded {
   }
   const plain = plainGrey(png);
   if (plain) return { pixels: orient(plain, header.orientation), width, height, chroma: 0 };
-  const { pixels, chroma } = greyAndChroma(toRgb(png), width, height, 3);
-  return { pixels: orient(pixels, header.orientation), width, height, chroma };
+  const isClear = isAllTransparent(png);
+  const { pixels, chroma } = greyAndChroma(toRgb(png, isClear), width, height, 3);
+  const notes = isClear ? ["all of it is declared transparent; its transparency was left out"] : [];
+  return { pixels: orient(pixels, header.orientation), width, height, chroma, notes };
+}
+
+/** Whether a picture has transparency and nothing but: then it is taken as it is. */
+function isAllTransparent(png: DecodedPng): boolean {
+  const values = samples(png);
+  const { channels, palette, transparency } = png;
+  if (palette) return palette.some((colour) => colour.length > 3) && values.every((value) => palette[value]?.[3] === 0);
+  if (transparency) {
+    return values.every((value, i) => value === transparency[i % channels]);
+  }
+  if (channels !== 2 && channels !== 4) return false;
+  for (let i = channels - 1; i < values.length; i += channels) if (values[i] !== 0) return false;
+  return true;
 }
 
 function decodeChecked(data: Uint8Array): DecodedPng {
@@ -86,8 +106,8 @@ function stretch(values: Uint8Array, depth: number): Uint8Array {
   return values.map((value) => value * factor);
 }
 
-/** Interleaved RGB, transparent pixels over black. */
-function toRgb(png: DecodedPng): Uint8Array {
+/** Interleaved RGB, transparent pixels over black, or as if there were no transparency. */
+function toRgb(png: DecodedPng, isOpaque: boolean): Uint8Array {
   const values = samples(png);
   const [n, channels] = [png.width * png.height, png.channels];
   const rgb = new Uint8Array(n * 3);
@@ -95,15 +115,15 @@ function toRgb(png: DecodedPng): Uint8Array {
     for (let i = 0; i < n; i++) {
       const colour = png.palette[values[i]!];
       if (!colour) continue; // outside the palette: black, as Pillow draws it
-      const alpha = colour[3] ?? 255;
+      const alpha = isOpaque ? 255 : (colour[3] ?? 255);
       for (let c = 0; c < 3; c++) rgb[i * 3 + c] = overBlack(colour[c]!, alpha);
     }
     return rgb;
   }
   const colours = channels >= 3 ? 3 : 1;
-  const hasAlpha = channels === 2 || channels === 4;
+  const hasAlpha = !isOpaque && (channels === 2 || channels === 4);
   const full = stretch(values, png.depth);
-  const clear = png.transparency;
+  const clear = isOpaque ? undefined : png.transparency;
   for (let i = 0; i < n; i++) {
     const at = i * channels;
     let alpha = hasAlpha ? full[at + channels - 1]! : 255;

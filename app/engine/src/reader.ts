@@ -1,16 +1,20 @@
 /** Bytes in, one grey image out, with everything its reader learnt: src/pneumoscope/imaging/reader.py in TypeScript. */
 
 import type { Assets } from "./assets.js";
+import { withoutBars } from "./borders.js";
 import { countFrames, MIME } from "./browser-image.js";
 import { sha256 } from "./bytes.js";
 import { Codecs } from "./codecs.js";
-import { DamagedError, PlatformError, RefusedInputError, UnreadableInputError } from "./errors.js";
+import { DamagedError, InputError, PlatformError, RefusedInputError, UnreadableInputError } from "./errors.js";
 import { describeUnknown, sniff } from "./formats.js";
 import { greyAndChroma } from "./grey.js";
 import type { Decoded, GreyImage, ImageFormat } from "./image.js";
-import { decodeJpeg, readJpegHeader } from "./jpeg.js";
+import { checkJpegStructure, decodeJpeg, readJpegHeader } from "./jpeg.js";
+import limits from "./limits.json" with { type: "json" };
 import { decodePng, readPngHeader } from "./png.js";
 import { checkSize, MAX_BYTES } from "./size.js";
+
+const { PROGRAM, SEVERAL } = limits.reader;
 
 export class Reader {
   readonly #assets: Assets;
@@ -33,10 +37,16 @@ export class Reader {
       const mebibytes = Math.round(data.length / 2 ** 20);
       throw new RefusedInputError(`${mebibytes} MiB, files of at most ${MAX_BYTES / 2 ** 20} MiB are read`);
     }
-    const format = sniff(data);
-    if (!format) throw new UnreadableInputError(describeUnknown(data));
-    const decoded = await this.#decode(data, format);
-    return { notes: [], deep: null, ...decoded, format, sha256: await sha256(data) };
+    const digest = await sha256(data);
+    try {
+      const format = sniff(data);
+      if (!format) throw new UnreadableInputError(describeUnknown(data));
+      const decoded = withoutBars(await this.#decode(data, format));
+      return { notes: [], deep: null, ageYears: null, ...decoded, format, sha256: digest };
+    } catch (error) {
+      if (error instanceof InputError || error instanceof PlatformError) error.sha256 = digest;
+      throw error;
+    }
   }
 
   async #decode(data: Uint8Array, format: ImageFormat): Promise<Decoded> {
@@ -60,12 +70,16 @@ export class Reader {
       const header = readJpegHeader(data);
       if (!header) throw new DamagedError("no picture in it");
       checkSize(header.width, header.height);
+      checkJpegStructure(data, header.width * header.height);
       return decodeJpeg(data, header, this.#codecs);
     }
     if (format === "PNG") {
       const header = readPngHeader(data);
       checkSize(header.width, header.height);
       checkFrames(header.frames);
+      if (header.software.startsWith(PROGRAM)) {
+        throw new RefusedInputError(`a picture that ${PROGRAM} made itself; give the radiograph it was made from`);
+      }
       return decodePng(data, header);
     }
     if (format === "TIFF") {
@@ -92,6 +106,6 @@ export class Reader {
 
 function checkFrames(frames: number): void {
   if (frames > 1) {
-    throw new RefusedInputError(`${frames} frames or pages, one image needed; extract the one to judge`);
+    throw new RefusedInputError(SEVERAL);
   }
 }

@@ -42,9 +42,6 @@ const KNOWN: Record<string, string> = {
   "cmyk.jpg": "four colour channels are not decoded on the device",
 };
 
-/** Lossy JPEG inside DICOM: pylibjpeg's decoder rounds some pixels otherwise than libjpeg-turbo, by one grey level. */
-const ROUNDED = ["jpeg-baseline.dcm"];
-
 for (const [name, want] of Object.entries(expected)) {
   test(name, async () => {
     const data = new Uint8Array(readFileSync(path.join(folder, name)));
@@ -54,7 +51,7 @@ for (const [name, want] of Object.entries(expected)) {
     });
     if (image instanceof Error) {
       if (IN_BROWSERS.test(name) && want.status === "read") return void assert.ok(image instanceof PlatformError);
-      if (name in KNOWN) return void assert.match(image.message, /4 colour channels/);
+      if (name in KNOWN) return void assert.match(image.message, /uncommon kind/);
       assert.equal(image instanceof RefusedInputError ? "refused" : "error", want.status, image.message);
       assert.equal(withoutDetail(image.message), withoutDetail(want.message!));
       return;
@@ -65,10 +62,6 @@ for (const [name, want] of Object.entries(expected)) {
     assert.deepEqual(image.notes, want.notes);
     assert.equal(image.sha256, want.sha256);
     assert.ok(Math.abs(image.chroma - want.chroma) < 1e-4, `chroma ${image.chroma}, ${want.chroma} expected`);
-    if (ROUNDED.includes(name)) {
-      const mean = image.pixels.data.reduce((sum, value) => sum + value, 0) / image.pixels.data.length;
-      return void assert.ok(Math.abs(mean - want.mean) < 0.05, `mean ${mean}, ${want.mean} expected`);
-    }
     assert.equal(hash(image.pixels.data), want.pixels_sha256, "pixels");
     assert.equal(hash(resizeToInput(image.pixels, 96, 112).data), want.shrunk_sha256, "shrunk pixels");
   });

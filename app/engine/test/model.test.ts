@@ -36,7 +36,7 @@ function readPgm(name: string): GreyImage {
   const head = /^P5\s+(\d+)\s+(\d+)\s+255\s/.exec(Buffer.from(bytes.subarray(0, 40)).toString("latin1"))!;
   const [width, height] = [Number(head[1]), Number(head[2])];
   const pixels = { width, height, data: bytes.subarray(head[0].length) };
-  return { pixels, width, height, chroma: 0, format: "PNG", sha256: "0".repeat(64), notes: [], deep: null };
+  return { pixels, width, height, chroma: 0, format: "PNG", sha256: "0".repeat(64), notes: [], deep: null, ageYears: null };
 }
 
 test("the built-in model says what Python says", async () => {
@@ -115,12 +115,11 @@ test("numbers are written as Python writes them", () => {
   assert.equal(bytesRepr(new TextEncoder().encode(`it's "x"\n\0é`)), `b'it\\'s "x"\\n\\x00\\xc3\\xa9'`);
 });
 
-test("a score never stands on the other side of its threshold", () => {
-  assert.equal(scoreText(0.8841, 0.88435), "0.88");
-  assert.equal(scoreText(0.88435, 0.88435), "0.8844");
-  assert.equal(scoreText(0.9999, 0.5), "above 0.99");
-  assert.equal(scoreText(0.0001, 0.5), "below 0.01");
-  assert.deepEqual([1, 0.996, 0.97, 0.004, 0].map(shareText), ["100 %", "99.6 %", "97 %", "0.4 %", "0 %"]);
+test("a score never stands on the other side of its threshold, and nothing is rounded to all or nothing", () => {
+  assert.equal(scoreText(0.8841, 0.88435), "0.884");
+  assert.equal(scoreText(0.88435, 0.88435), "0.88435");
+  assert.equal(scoreText(0.99996, 0.5), "0.99996");
+  assert.deepEqual([1, 0.9996, 0.996, 0.97, 0.0004, 0].map(shareText), ["100.0 %", "> 99.9 %", "99.6 %", "97.0 %", "< 0.1 %", "0.0 %"]);
 });
 
 test("a table opened in a spreadsheet runs nothing", () => {

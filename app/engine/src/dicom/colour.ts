@@ -13,7 +13,7 @@ import type { Header } from "./header.js";
 export function colourToRgb(elements: Elements, header: Header, samples: Samples, isRgb: boolean): Uint8Array {
   if (header.photometric === "PALETTE COLOR") return fromPalette(elements, samples);
   if (header.samples === 3 && (isRgb || header.photometric === "RGB")) return upperBits(samples, header.stored);
-  if (header.samples === 3 && header.photometric === "YBR_FULL" && header.allocated === 8) return fromYbr(samples);
+  if (header.samples === 3 && header.photometric.startsWith("YBR_FULL")) return fromYbr(upperBits(samples, header.stored));
   throw new RefusedInputError(`photometric interpretation ${header.photometric} is not read`);
 }
 
@@ -22,7 +22,7 @@ function upperBits(samples: Samples, bits: number): Uint8Array {
 }
 
 /** PS3.3 C.7.6.3.1.2; rounded as pydicom rounds. */
-function fromYbr(samples: Samples): Uint8Array {
+function fromYbr(samples: Uint8Array): Uint8Array {
   const out = new Uint8ClampedArray(samples.length);
   for (let i = 0; i < samples.length; i += 3) {
     const [y, cb, cr] = [samples[i]!, samples[i + 1]! - 128, samples[i + 2]! - 128];

@@ -11,7 +11,12 @@ export const EXPLICIT = "1.2.840.10008.1.2.1";
 export const BIG_ENDIAN = "1.2.840.10008.1.2.2";
 const DEFLATED = "1.2.840.10008.1.2.1.99";
 
-const { MAX_VALUE_BYTES, INTERPRETED_GROUPS } = limits.dicom;
+const { MAX_VALUE_BYTES, MAX_TABLES_BYTES, INTERPRETED_GROUPS } = limits.dicom;
+/** Modality and VOI LUT Sequence. */
+const TABLES = ["x00283000", "x00283010"];
+
+const LONGEST_TEXT = 64;
+const oneLine = (text: string) => text.replace(/[\p{C}\p{Z}]+/gu, " ").trim();
 
 /** Read access to one data set, or to an item of a sequence. */
 export class Elements {
@@ -43,22 +48,35 @@ export class Elements {
     return text.replace(/[\0 ]+$/, "") === "" ? [] : text.split("\\").map((value) => value.trim());
   }
 
-  /** The first value of a text attribute; "" where there is none. */
+  /** The first value of a text attribute as one line of at most 64 characters; "" where there is none. */
   text(tag: string): string {
-    return this.strings(tag)[0] ?? "";
+    return oneLine(this.strings(tag)[0] ?? "").slice(0, LONGEST_TEXT);
+  }
+
+  /** All values of a text attribute, joined. */
+  wholeText(tag: string): string {
+    return oneLine(this.strings(tag).join(" "));
+  }
+
+  /** Whole numbers of an integer string or of 16-bit values. */
+  integers(tag: string): number[] {
+    const element = this.element(tag);
+    if (!element || element.length === 0) return [];
+    if (element.vr === "US" || element.vr === "SS") {
+      const read = (i: number) => (element.vr === "US" ? this.#data.uint16(tag, i)! : this.#data.int16(tag, i)!);
+      return Array.from({ length: element.length >> 1 }, (_, i) => read(i));
+    }
+    return this.strings(tag).map((value) => {
+      const number = Number(value);
+      if (!Number.isFinite(number)) throw new DamagedError(`element ${tag.slice(1)}: ${value.slice(0, 20)} is not a number`);
+      return Math.trunc(number);
+    });
   }
 
   /** A 16-bit unsigned attribute. */
   uint16(tag: string): number | undefined {
     const element = this.element(tag);
     return element && element.length >= 2 ? this.#data.uint16(tag) : undefined;
-  }
-
-  /** A 16-bit attribute that is signed where the pixels are. */
-  int16(tag: string, signed: boolean): number | undefined {
-    const element = this.element(tag);
-    if (!element || element.length < 2) return undefined;
-    return signed ? this.#data.int16(tag) : this.#data.uint16(tag);
   }
 
   /**
@@ -171,7 +189,8 @@ function metaSyntax(data: Uint8Array): string | undefined {
 function checkLengths(data: DataSet): void {
   for (const [tag, element] of Object.entries(data.elements)) {
     const group = Number.parseInt(tag.slice(1, 5), 16);
-    if (!INTERPRETED_GROUPS.includes(group) || element.items || element.length <= MAX_VALUE_BYTES) continue;
+    const most = TABLES.includes(tag) ? MAX_TABLES_BYTES : MAX_VALUE_BYTES;
+    if (!INTERPRETED_GROUPS.includes(group) || element.length <= most) continue;
     const name = `(${tag.slice(1, 5)},${tag.slice(5)})`;
     const mebibytes = (element.length / 2 ** 20).toFixed(1);
     throw new RefusedInputError(

@@ -3,8 +3,8 @@
 import type { CodecName } from "../assets.js";
 import { indexOf } from "../bytes.js";
 import type { Codecs } from "../codecs.js";
-import { DamagedError } from "../errors.js";
-import { readJpegHeader } from "../jpeg.js";
+import { DamagedError, RefusedInputError } from "../errors.js";
+import { checkJpegStructure, readJpegHeader } from "../jpeg.js";
 import { BIG_ENDIAN, EXPLICIT, IMPLICIT, type Elements } from "./dataset.js";
 import type { Header } from "./header.js";
 import { decodeRle } from "./rle.js";
@@ -22,6 +22,8 @@ export interface Frame {
   readonly samples: Samples;
   /** Whether a JPEG decoder has turned luma and chroma into RGB already. */
   readonly isRgb: boolean;
+  /** A JPEG of 8 bits with a cosine transform, which may be damaged unseen. */
+  readonly isPlainJpeg?: boolean;
 }
 
 /**
@@ -31,6 +33,7 @@ export interface Frame {
 export async function readFrame(elements: Elements, header: Header, codecs: Codecs): Promise<Frame> {
   if (NATIVE.has(elements.syntax)) {
     const bytes = nativeBytes(elements, header);
+    if (header.photometric === "YBR_FULL_422") return { samples: fullChroma(bytes, header.columns), isRgb: false };
     return { samples: interleave(toSamples(bytes, header, elements.littleEndian), header), isRgb: false };
   }
   const data = encapsulated(elements);
@@ -46,11 +49,34 @@ export async function readFrame(elements: Elements, header: Header, codecs: Code
 
 function nativeBytes(elements: Elements, header: Header): Uint8Array {
   const raw = elements.raw("x7fe00010")!;
-  const needed = (header.rows * header.columns * header.samples * header.allocated) / 8;
+  const each = header.photometric === "YBR_FULL_422" ? 2 : header.samples;
+  const needed = (header.rows * header.columns * each * header.allocated) / 8;
   if (raw.length < needed) {
-    throw new DamagedError(`its pixel data hold ${raw.length} bytes, its header needs ${needed}`);
+    throw new DamagedError(`its pixel data stop too early, ${raw.length} of ${needed} bytes`);
+  }
+  if (raw.length >= 2 * needed) {
+    throw new RefusedInputError(`pixel data of ${Math.floor(raw.length / needed)} frames, one image needed`);
+  }
+  if (!elements.littleEndian && header.allocated === 8 && elements.element("x7fe00010")!.vr === "OW") {
+    return swapped(raw).subarray(0, needed); // bytes in pairs, PS3.5 A.3 and 8.1.1
   }
   return raw.subarray(0, needed);
+}
+
+function swapped(bytes: Uint8Array): Uint8Array {
+  const own = bytes.slice();
+  for (let i = 0; i + 1 < own.length; i += 2) [own[i], own[i + 1]] = [own[i + 1]!, own[i]!];
+  return own;
+}
+
+/** Two luma, one blue and one red chroma value for each two pixels of a row (PS3.3 C.7.6.3.1.2) to three a pixel. */
+function fullChroma(values: Samples, columns: number): Samples {
+  if (columns % 2) throw new DamagedError(`${columns} columns of halved chroma`);
+  const out = new Uint8Array((values.length / 2) * 3);
+  for (let i = 0, o = 0; i < values.length; i += 4, o += 6) {
+    out.set([values[i]!, values[i + 2]!, values[i + 3]!, values[i + 1]!, values[i + 2]!, values[i + 3]!], o);
+  }
+  return out;
 }
 
 function encapsulated(elements: Elements): Uint8Array {
@@ -71,9 +97,12 @@ function encapsulated(elements: Elements): Uint8Array {
 /** A codestream that stops too early, or says another size than the header, is never decoded. */
 function checkCodestream(data: Uint8Array, header: Header): void {
   const isJpeg = data[0] === 0xff && data[1] === 0xd8;
-  if (isJpeg && indexOf(data, [0xff, 0xd9], Math.max(0, data.length - 64)) < 0) {
+  let end = data.length;
+  while (end > 0 && data[end - 1] === 0) end--;
+  if (isJpeg && indexOf(data, [0xff, 0xd9], Math.max(0, end - 64), end) < 0) {
     throw new DamagedError("its compressed image stops too early");
   }
+  if (isJpeg) checkJpegStructure(data, header.rows * header.columns);
   const claimed = isJpeg ? readJpegHeader(data) : jpeg2000Size(data);
   if (claimed && (claimed.width !== header.columns || claimed.height !== header.rows)) {
     throw new DamagedError(
@@ -95,10 +124,10 @@ async function fromCodec(name: CodecName, data: Uint8Array, header: Header, code
     throw new DamagedError("its header and its compressed image contradict each other");
   }
   const raw = view16(bytes, info.bitsPerSample > 8, header.signed);
-  // JPEG-LS does not know signs; JPEG 2000 may have been told the wrong one.
-  const precise = name === "jpeg-ls" ? header.signed : name === "jpeg-2000" && info.isSigned !== header.signed;
-  const samples = precise ? dropUnused(raw, info.bitsPerSample) : raw;
-  return { samples, isRgb: header.samples === 3 && name !== "jpeg-ls" };
+  // Only the stored bits count, and their highest is the sign where the header says so, whatever the codec thinks.
+  const samples = dropUnused(raw, header.stored);
+  const isRgb = header.samples === 3 && (name === "jpeg" || ["YBR_RCT", "YBR_ICT"].includes(header.photometric));
+  return { samples, isRgb, isPlainJpeg: name === "jpeg" };
 }
 
 async function decodeLossless(data: Uint8Array, header: Header): Promise<Samples> {
@@ -117,11 +146,17 @@ async function decodeLossless(data: Uint8Array, header: Header): Promise<Samples
 }
 
 function toSamples(bytes: Uint8Array, header: Header, littleEndian: boolean): Samples {
-  let own = bytes.slice(); // aligned, and never the file's own bytes
-  if (header.allocated === 16 && !littleEndian) {
-    for (let i = 0; i + 1 < own.length; i += 2) [own[i], own[i + 1]] = [own[i + 1]!, own[i]!];
+  const { stored, highBit, allocated } = header;
+  if (highBit < stored - 1 || highBit >= allocated) throw new DamagedError(`high bit ${highBit} of ${stored} bits stored`);
+  const isWide = allocated === 16;
+  // Aligned, and never the file's own bytes.
+  const own = isWide && !littleEndian ? swapped(bytes) : bytes.slice();
+  const shift = highBit + 1 - stored;
+  if (shift > 0) {
+    const unsigned = view16(own, isWide, false);
+    for (let i = 0; i < unsigned.length; i++) unsigned[i] = unsigned[i]! >> shift;
   }
-  return dropUnused(view16(own, header.allocated === 16, header.signed), header.stored);
+  return dropUnused(view16(own, isWide, header.signed), stored);
 }
 
 function view16(bytes: Uint8Array, wide: boolean, signed: boolean): Samples {

@@ -7,15 +7,20 @@
 import { rint } from "../bytes.js";
 import type { Codecs } from "../codecs.js";
 import { DamagedError, RefusedInputError, UnreadableInputError } from "../errors.js";
+import { describeCut } from "../borders.js";
+import { cropped, flipped, transposed } from "../geometry.js";
 import { greyAndChroma } from "../grey.js";
 import type { Decoded, DeepPixels } from "../image.js";
+import { damageNotes } from "../jpeg.js";
 import limits from "../limits.json" with { type: "json" };
 import { colourToRgb } from "./colour.js";
 import { parse, type Elements } from "./dataset.js";
 import { readFrame, type Samples } from "./frame.js";
-import { checkHeader, headerNotes, type Header } from "./header.js";
+import { ageYears, checkHeader, headerNotes, patientOrientation, type Header } from "./header.js";
 import { LookupTable, windowFunction } from "./lut.js";
+import { boundingBox, shutterMask } from "./shutter.js";
 
+const { MAX_CLIPPED } = limits.dicom;
 const [LOW_PERCENTILE, HIGH_PERCENTILE] = limits.dicom.NO_VOI_PERCENTILES as [number, number];
 
 /**
@@ -27,15 +32,19 @@ export async function decodeDicom(data: Uint8Array, codecs: Codecs): Promise<Dec
   try {
     const elements = parse(data);
     const header = checkHeader(elements);
-    const notes = headerNotes(elements);
-    const { samples, isRgb } = await readFrame(elements, header, codecs);
+    const frame = await readFrame(elements, header, codecs);
     const size = { width: header.columns, height: header.rows };
-    if (header.samples === 1 && header.photometric.startsWith("MONOCHROME")) {
-      const { grey, deep } = renderMonochrome(elements, header, samples);
-      return { pixels: { ...size, data: grey }, ...size, chroma: 0, notes, deep };
+    const shared = { ...size, notes: headerNotes(elements), ageYears: ageYears(elements) };
+    if (header.samples === 1 && /^MONOCHROME[12]$/.test(header.photometric)) {
+      const { grey, deep, padding } = renderMonochrome(elements, header, frame.samples);
+      const pixels = { ...size, data: grey };
+      const damage = frame.isPlainJpeg ? damageNotes({ ...size, data: new Uint8Array(frame.samples) }) : [];
+      const image = { ...shared, pixels, chroma: 0, notes: [...shared.notes, ...damage], deep };
+      return upright(elements, withoutHidden(elements, image, padding));
     }
-    const rgb = colourToRgb(elements, header, samples, isRgb);
-    return { ...greyAndChroma(rgb, size.width, size.height, 3), ...size, notes };
+    const rgb = colourToRgb(elements, header, frame.samples, frame.isRgb);
+    const image = { ...greyAndChroma(rgb, size.width, size.height, 3), ...shared };
+    return upright(elements, withoutHidden(elements, image, null));
   } catch (error) {
     if (error instanceof RefusedInputError || error instanceof UnreadableInputError) throw error;
     if (error instanceof DamagedError || error instanceof RangeError) {
@@ -57,7 +66,7 @@ function renderMonochrome(
   elements: Elements,
   header: Header,
   samples: Samples,
-): { grey: Uint8Array; deep: DeepPixels } {
+): { grey: Uint8Array; deep: DeepPixels; padding: Uint8Array | null } {
   const modality = modalityFunction(elements, header);
   const levels = countLevels(samples, modality);
   const isPadding = paddingTest(elements, header, levels);
@@ -77,7 +86,8 @@ function renderMonochrome(
     grey[i] = greyOf[at]!;
     values[i] = valueOf[at]!;
   }
-  return { grey, deep: { values, centre: shown.centre, width: shown.width, inverse } };
+  const padding = isPadding ? Uint8Array.from(samples, (sample) => (isPadding(sample) ? 1 : 0)) : null;
+  return { grey, deep: { values, centre: shown.centre, width: shown.width, inverse }, padding };
 }
 
 function countLevels(samples: Samples, modality: (stored: number) => number): Level[] {
@@ -95,10 +105,15 @@ function countLevels(samples: Samples, modality: (stored: number) => number): Le
 
 /** Padding of PS3.3 C.7.5.1.1.2; null without, or where all would be. */
 function paddingTest(elements: Elements, header: Header, levels: Level[]): ((stored: number) => boolean) | null {
-  const first = elements.int16("x00280120", header.signed);
+  const first = elements.uint16("x00280120");
   if (first === undefined) return null;
-  const last = elements.int16("x00280121", header.signed) ?? first;
-  const [low, high] = [Math.min(first, last), Math.max(first, last)];
+  const last = elements.uint16("x00280121") ?? first;
+  // The VR may have been guessed wrong: as a pixel of this image would hold it.
+  const asPixel = (value: number) => {
+    const within = value % 2 ** header.allocated;
+    return header.signed && within >= 2 ** (header.allocated - 1) ? within - 2 ** header.allocated : within;
+  };
+  const [low, high] = [asPixel(first), asPixel(last)].sort((a, b) => a - b) as [number, number];
   const test = (stored: number) => stored >= low && stored <= high;
   const padded = levels.filter(({ stored }) => test(stored)).length;
   return padded > 0 && padded < levels.length ? test : null;
@@ -135,25 +150,91 @@ function voi(
     return { map, ...span(levels[0]!.value, levels.at(-1)!.value) };
   }
   const [centre, width] = [elements.number("x00281050") ?? NaN, elements.number("x00281051") ?? NaN];
-  if (width >= 1) {
-    return { map: windowFunction(centre, width, elements.text("x00281056") || "LINEAR"), centre, width };
-  }
   const counted = levels.filter(({ stored }) => !isPadding?.(stored)).sort((a, b) => a.value - b.value);
-  const [low, high] = [percentile(counted, LOW_PERCENTILE), percentile(counted, HIGH_PERCENTILE)];
-  const map = (value: number) =>
-    Math.fround(Math.min(1, Math.max(0, (value - low) / Math.max(high - low, 1e-6))));
+  if (width >= 1) {
+    const map = windowFunction(centre, width, elements.text("x00281056") || "LINEAR");
+    checkWindow(map, counted, `${general(centre)}/${general(width)}`);
+    return { map, centre, width };
+  }
+  let [low, high] = [percentile(counted, LOW_PERCENTILE), percentile(counted, HIGH_PERCENTILE)];
+  if (header.stored <= 8 && !header.signed) {
+    const modality = modalityFunction(elements, header);
+    const ends = [modality(0), modality(2 ** header.stored - 1)];
+    [low, high] = [Math.min(...ends), Math.max(...ends)];
+  }
+  const [bottom, range] = [Math.fround(low), Math.fround(Math.max(high - low, 1e-6))];
+  const map = (value: number) => Math.min(1, Math.max(0, Math.fround(Math.fround(value - bottom) / range)));
   return { map, ...span(low, high) };
+}
+
+/** A window that puts nearly all pixels at one end of the scale was meant for other values. */
+function checkWindow(map: (value: number) => number, levels: readonly Level[], window: string): void {
+  let [total, dark, bright] = [0, 0, 0];
+  for (const { value, count } of levels) {
+    const shown = map(value);
+    total += count;
+    if (shown <= 0) dark += count;
+    if (shown >= 1) bright += count;
+  }
+  if (Math.max(dark, bright) <= MAX_CLIPPED * total) return;
+  const [least, most] = [general(levels[0]!.value), general(levels.at(-1)!.value)];
+  throw new RefusedInputError(
+    `the header's window ${window} does not meet the pixels ${least}..${most}; ` +
+      "export it with the window it is read with",
+  );
+}
+
+/** A number as Python's format `g` writes it. */
+function general(value: number): string {
+  const text = String(Number(value.toPrecision(6)));
+  return text.replace(/e([+-])(\d)$/, "e$10$2");
+}
+
+/** Paint black what is padding or what a display shutter hides; cut away rows and columns that are nothing else. */
+function withoutHidden(elements: Elements, image: Decoded, padding: Uint8Array | null): Decoded {
+  const { width, height, data } = image.pixels;
+  const hidden: [string, Uint8Array | null][] = [
+    ["declared padding", padding],
+    ["what its display shutter hides", shutterMask(elements, width, height)],
+  ];
+  const masks = hidden.flatMap(([what, mask]) => (mask ? [{ what, mask }] : []));
+  if (masks.length === 0) return image;
+  const covered = new Uint8Array(data.length);
+  for (const { mask } of masks) for (let i = 0; i < covered.length; i++) if (mask[i]) covered[i] = 1;
+  const box = boundingBox(covered, width, height);
+  if (!box) return image; // nothing would be left: no radiograph is shown like that
+  for (let i = 0; i < covered.length; i++) if (covered[i]) data[i] = 0;
+  if (box[0] === 0 && box[1] === 0 && box[2] === width && box[3] === height) return image;
+  const what = masks.map((mask) => mask.what).join(" and ");
+  return cropped(image, box, describeCut(box, width, height, what));
+}
+
+/** Turn the picture so that rows run to the patient's left and columns to the feet, if its header says how it lies. */
+function upright(elements: Elements, image: Decoded): Decoded {
+  const directions = patientOrientation(elements);
+  if (!directions || directions.some((direction) => "AP".includes(direction[0]!))) return image;
+  let [rows, columns] = [directions[0][0]!, directions[1][0]!];
+  if ("LR".includes(rows) === "LR".includes(columns)) return image; // no orientation of a picture
+  let turned = image;
+  if ("HF".includes(rows)) {
+    turned = transposed(turned);
+    [rows, columns] = [columns, rows];
+  }
+  if (rows === "R") turned = flipped(turned, "x");
+  if (columns === "H") turned = flipped(turned, "y");
+  if (turned === image) return image;
+  const note = `turned upright: its header says that it lies as ${directions.join("\\")}`;
+  return { ...turned, notes: [...(turned.notes ?? []), note] };
 }
 
 function span(a: number, b: number): { centre: number; width: number } {
   return { centre: (a + b) / 2, width: Math.max(Math.abs(b - a), 1) };
 }
 
-/** NumPy's linear percentile of float32 values that were counted in rising order. */
+/** A percentile of float32 values that were counted in rising order, as Python's `_percentiles` gives it. */
 function percentile(levels: Level[], q: number): number {
   const n = levels.reduce((sum, { count }) => sum + count, 0);
-  const place = ((n - 1) * q) / 100;
-  const [low, rest] = [Math.floor(place), place - Math.floor(place)];
+  const place = (q / 100) * (n - 1);
   const at = (rank: number): number => {
     let seen = 0;
     for (const { value, count } of levels) {
@@ -162,7 +243,6 @@ function percentile(levels: Level[], q: number): number {
     }
     return levels.at(-1)!.value;
   };
-  const [a, b] = [at(low), at(Math.min(low + 1, n - 1))];
-  const difference = Math.fround(b - a);
-  return rest >= 0.5 ? b - difference * (1 - rest) : a + difference * rest;
+  const [below, above] = [at(Math.floor(place)), at(Math.ceil(place))];
+  return below + Math.fround(above - below) * (place - Math.floor(place));
 }
