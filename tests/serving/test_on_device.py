@@ -98,7 +98,7 @@ def test_serve_links_to_the_page_where_it_is_built(
     monkeypatch.setattr(device, "is_built", lambda: True)
     monkeypatch.setattr(device, "page_files", lambda: files.page_files(page))
     client = make_client()
-    assert 'href="/device/"' in client.get("/").text
+    assert 'device/">On your device' in client.get("/").text
     index, asset = (client.get(f"/device/{name}", buffered=True) for name in ("", "assets/a-1234.wasm"))
     assert index.headers["Content-Security-Policy"] == files.SECURITY_HEADERS["Content-Security-Policy"]
     assert index.headers["Cache-Control"] == "no-cache"

@@ -31,7 +31,9 @@ export class Reader {
    * @throws RefusedInputError read, but not one image of a size and kind that can be judged
    * @throws PlatformError a decoder could not be loaded
    */
-  async read(data: Uint8Array): Promise<GreyImage> {
+  async read(input: Uint8Array): Promise<GreyImage> {
+    // A plain view: slices of Node's Buffer share its memory, and decoders that take what they are given would see it all.
+    const data = new Uint8Array(input.buffer, input.byteOffset, input.byteLength);
     if (data.length === 0) throw new UnreadableInputError("empty, 0 bytes; send the image again");
     if (data.length > MAX_BYTES) {
       const mebibytes = Math.round(data.length / 2 ** 20);

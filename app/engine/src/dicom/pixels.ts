@@ -43,7 +43,9 @@ export async function decodeDicom(data: Uint8Array, codecs: Codecs): Promise<Dec
       return upright(elements, withoutHidden(elements, image, padding));
     }
     const rgb = colourToRgb(elements, header, frame.samples, frame.isRgb);
-    const image = { ...greyAndChroma(rgb, size.width, size.height, 3), ...shared };
+    const red = () => Uint8Array.from({ length: size.width * size.height }, (_, i) => rgb[3 * i]!);
+    const damage = frame.isPlainJpeg ? damageNotes({ ...size, data: red() }) : [];
+    const image = { ...greyAndChroma(rgb, size.width, size.height, 3), ...shared, notes: [...shared.notes, ...damage] };
     return upright(elements, withoutHidden(elements, image, null));
   } catch (error) {
     if (error instanceof RefusedInputError || error instanceof UnreadableInputError) throw error;
