@@ -21,7 +21,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 BACKENDS = ("tensorflow", "torch", "jax")
-RECIPES = ("pneumonet-robust", "lite0-robust", "seed-cnn-robust")
+RECIPES = ("trio", "pneumonet", "baseline-cnn")
 STEPS, ROUNDS = 6, 2
 LONG = 20.0
 """Seconds after which a turn does not begin another step: JAX takes half a minute for one of Lite0's."""

@@ -52,8 +52,8 @@ SERVE = "from pneumoscope.cli.main import main; main()"
 KERAS = """
 import io, sys, numpy, flask, waitress
 from PIL import Image
-from pneumoscope.training.networks.seed_cnn import build_seed_cnn
-app, model = flask.Flask("seed"), build_seed_cnn(classes=2, size=224)
+from pneumoscope.training.networks.baseline_cnn import build_baseline_cnn
+app, model = flask.Flask("seed"), build_baseline_cnn(classes=2, size=224)
 @app.post("/api/v1/predict")
 def predict():
     image = Image.open(io.BytesIO(flask.request.get_data())).convert("L").resize((224, 224))

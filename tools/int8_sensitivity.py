@@ -40,8 +40,8 @@ _LITE0 = {
 VARIANTS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "lite0": _LITE0,
     "lite0-short": _LITE0,
-    "pair": {**_LITE0, "all of Lite0": (r"lite0\S*/",), "all of PneumoNet": (r"pneumonet\S*/",)},
-    "seed-cnn": {
+    "trio": _LITE0,
+    "baseline-cnn": {
         "nothing": (),
         "conv0": ("/conv0_",),
         "conv0 and conv1": ("/conv[01]_",),

@@ -49,7 +49,7 @@ def start(data: Path, recipe: Path, run: Path, *more: str) -> subprocess.Popen[s
 
 
 def epochs_logged(run: Path) -> int:
-    log = run / "log.csv"
+    log = run / "fold-0" / "log.csv"
     return len(log.read_text("utf-8").splitlines()) - 1 if log.exists() else 0
 
 
@@ -75,7 +75,7 @@ def test_a_killed_run_is_finished(killed_and_resumed: tuple[Path, str, str]) -> 
     run, out, err = killed_and_resumed
     assert epochs_logged(run) == 3
     assert "pneumonet: 1,157,051 parameters" in err
-    assert "small, best epoch" in out
+    assert "small, epoch 3 of 3" in out
     assert f"Next: pneumoscope export {run} --out DIR" in out
 
 
@@ -107,7 +107,7 @@ def test_the_run_is_exported_and_judges(
     ("arguments", "message"),
     [
         (("--data", "missing", "--recipe", "pneumonet", "--out", "run"), "missing"),
-        (("--data", ".", "--recipe", "resnet", "--out", "run"), "recipe 'resnet': unknown; built in are lite0"),
+        (("--data", ".", "--recipe", "resnet", "--out", "run"), "recipe 'resnet': unknown; built in are baseline-cnn"),
         (("--data", ".", "--recipe", "none.toml", "--out", "run"), "none.toml: no such recipe file"),
     ],
 )

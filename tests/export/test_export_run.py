@@ -43,7 +43,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     run = RunFolder(folder)
     run.write_manifest(rows)
     run.write_settings(RECIPE, 0, {"manifest_sha256": run.manifest_hash(), "versions": {"keras": keras.__version__}})
-    run.write_log([EpochRecord(1, 224, 1.0, 1.0, 0.5, 1.0, 0.5, 1.0, 1e-3, 1.0)])
+    run.write_log([EpochRecord(1, 224, 1.0, 1.0, 0.5, 1.0, 0.5, 1e-3, 1.0)])
     network = build_network(RECIPE.network, classes=3)
     chests = np.stack([phantom.chest_phantom(224, seed, opacity=seed % 2) for seed in range(6)])
     for _ in range(30):

@@ -32,13 +32,14 @@ from pneumoscope.model.contract import Quantization
 from pneumoscope.model.runtime import LiteRTRuntime
 from pneumoscope.statistics.odds import pneumonia_logit
 from pneumoscope.training.networks import build_network
+from pneumoscope.training.networks.joined import join
 from support import phantom
 
 pytestmark = pytest.mark.slow
 
 # One of each head: pooled maps and one dense layer, and a hidden layer. The others share the first.
-SHIPPED = ("pneumonet", "seed-cnn")
-TWO_CLASSES = ("seed-cnn",)
+SHIPPED = ("pneumonet", "baseline-cnn")
+TWO_CLASSES = ("baseline-cnn",)
 FLOAT32 = Quantization.FLOAT32
 KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
@@ -85,7 +86,7 @@ def reference_grad_cam(network: keras.Model, image: NDArray[np.uint8]) -> NDArra
     maps = network(x)["maps"]
     with tf.GradientTape() as tape:
         tape.watch(maps)
-        if network.name == "seed-cnn":
+        if network.name == "baseline-cnn":
             hidden = network.get_layer("hidden")(tf.reshape(maps, (1, -1)))
         else:
             hidden = tf.reduce_mean(maps, axis=(1, 2))
@@ -98,7 +99,7 @@ def reference_grad_cam(network: keras.Model, image: NDArray[np.uint8]) -> NDArra
 
 
 def test_parameter_counts() -> None:
-    assert build_network("seed-cnn", classes=2).count_params() == 11_169_409
+    assert build_network("baseline-cnn", classes=2).count_params() == 11_169_409
     assert build_network("pneumonet", classes=3).count_params() <= 1_500_000
 
 
@@ -187,21 +188,24 @@ def test_int8_is_the_same_network_in_the_form_for_mediapipe(graph: keras.Model, 
     assert sorted(chosen) == sorted(operation.kind for operation in int8_operations(float32))
 
 
-@pytest.mark.parametrize("name", ["lite0", "lite0-short", "pair"])
+@pytest.mark.parametrize("name", ["lite0", "lite0-short", "joined"])
 def test_int8_leaves_the_first_blocks_of_lite0_in_float(name: str) -> None:
-    network = build_network(name, classes=3, size=64)
+    if name == "joined":
+        network = join([build_network("lite0-short", classes=3, size=64) for _ in range(2)], name=name)
+    else:
+        network = build_network(name, classes=3, size=64)
     named = keras.Model(network.input, network.output["logits"], name=name)
     chosen = int8_operations(convert(named, Quantization.FLOAT32))
     blocks = {int(found[1]) for o in chosen if (found := re.search(r"lite0[\w-]*/block(\d+)_", o.tensor))}
-    assert blocks == set(range(3, 11 if name == "lite0-short" else 16))
+    assert blocks == set(range(3, 16 if name == "lite0" else 11))
     assert not [o.tensor for o in chosen if "conv_stem" in o.tensor]
-    first = [o.tensor for o in chosen if re.search(r"pneumonet\w*/(stem|block0_a)_", o.tensor)]
-    assert len(first) == (3 if name == "pair" else 0)  # two convolutions and a pooling
 
 
-def test_int8_leaves_the_first_convolutions_of_the_briefs_network_in_float() -> None:
-    network = build_network("seed-cnn", classes=2, size=64)
-    chosen = int8_operations(convert(keras.Model(network.input, network.output["logits"], name="seed-cnn"), FLOAT32))
+def test_int8_leaves_the_first_convolutions_of_the_baseline_in_float() -> None:
+    network = build_network("baseline-cnn", classes=2, size=64)
+    chosen = int8_operations(
+        convert(keras.Model(network.input, network.output["logits"], name="baseline-cnn"), FLOAT32)
+    )
     layers = [found[1] for o in chosen if (found := re.search(r"/(conv\d|hidden)", o.tensor))]
     assert layers == ["conv2", "hidden"]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from pneumoscope.training.augmentation import augment
 from pneumoscope.training.recipe import Augmentation, load_recipe
@@ -82,3 +84,34 @@ def test_noise_and_blur_change_the_texture() -> None:
     deviations = [augment(flat, Augmentation(noise=12), np.random.default_rng(seed)).std() for seed in range(8)]
     assert 2 < max(deviations) <= 12.5
     assert np.abs(np.diff(varied(blur=1).astype(float))).mean() < np.abs(np.diff(CHEST.astype(float))).mean()
+
+
+def test_a_box_is_cut_out_as_at_prediction() -> None:
+    """Against Pillow's triangle filter, which the exported graph follows, where the box shrinks and where it grows."""
+    smooth = cv2.GaussianBlur(CHEST, (0, 0), 2)
+    for box, size in (((0.05, 0.1, 0.95, 0.9), 128), ((0.2, 0.3, 0.7, 0.8), 128)):
+        ours = augment(smooth, Augmentation(), np.random.default_rng(0), box=np.array(box, np.float32), size=size)
+        corners = tuple(224 * share for share in box)
+        theirs = np.array(Image.fromarray(smooth).resize((size, size), Image.Resampling.BILINEAR, box=corners))
+        assert ours.shape == (size, size)
+        assert np.abs(ours.astype(int) - theirs.astype(int))[2:-2, 2:-2].mean() < 1
+
+
+def test_fine_stripes_do_not_alias_when_a_picture_shrinks() -> None:
+    stripes = np.tile(np.array([0, 255], np.uint8), (224, 112))
+    shrunk = augment(stripes, Augmentation(), np.random.default_rng(0), size=112)
+    bare = cv2.resize(stripes, (112, 112), interpolation=cv2.INTER_NEAREST)
+    assert shrunk[8:-8, 8:-8].std() < 0.5 * 127
+    assert bare.std() == 0  # what aliasing makes of them: one class of stripes alone
+
+
+def test_the_box_moves_within_its_limits() -> None:
+    edge = np.zeros((224, 224), np.uint8)
+    edge[:, 112:] = 255
+    box = np.array([0.25, 0.25, 0.75, 0.75], np.float32)
+    settings = Augmentation(box=0.1)
+    places = []
+    for seed in range(40):
+        picture = augment(edge, settings, np.random.default_rng(seed), box=box, size=100)
+        places.append(int((picture.mean(0) < 128).sum()))
+    assert 39 <= min(places) < 46 < 54 < max(places) <= 61

@@ -64,10 +64,21 @@ def test_the_grey_stem_is_the_sum_over_colours(tensors: dict[str, Any]) -> None:
     np.testing.assert_array_equal(network.get_layer("classifier").get_weights()[0], fresh)
 
 
+def test_a_shortened_network_keeps_its_own_head(tensors: dict[str, Any]) -> None:
+    from pneumoscope.training.networks import build_network
+
+    network = build_network("lite0-short", classes=3, size=64)
+    fresh = network.get_layer("short_head").get_weights()[0]
+    pretrained.take_imagenet_weights(network)
+    np.testing.assert_array_equal(network.get_layer("short_head").get_weights()[0], fresh)
+    kernel = network.get_layer("block10_project_conv").get_weights()[0]
+    np.testing.assert_array_equal(kernel[0, 0].T, tensors["_blocks.10._project_conv.weight"][..., 0, 0])
+
+
 def test_other_networks_have_no_such_weights() -> None:
     from pneumoscope.training.networks import build_network
 
-    with pytest.raises(TrainingError, match="network 'pneumonet': there are ImageNet weights for lite0 only"):
+    with pytest.raises(TrainingError, match="network 'pneumonet': there are ImageNet weights for lite0 and"):
         pretrained.take_imagenet_weights(build_network("pneumonet", classes=3))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from pneumoscope.errors import TrainingError, UsageError
@@ -11,7 +13,7 @@ MINIMAL = 'name = "x"\nnetwork = "pneumonet"\n[[stages]]\nepochs = 3\nsize = 64\
 
 
 def test_every_built_in_recipe_loads() -> None:
-    assert set(built_in_recipes()) >= {"lite0", "pneumonet", "seed-cnn"}
+    assert set(built_in_recipes()) == {"trio", "pneumonet", "baseline-cnn"}
     for name in built_in_recipes():
         assert load_recipe(name).name == name
 
@@ -38,6 +40,9 @@ def test_shortening_keeps_the_order(epochs: int, stages: list[int]) -> None:
         (MINIMAL.replace('name = "x"\n', ""), "name"),
         ("classes = 4\n" + MINIMAL, "must be 2 or 3"),
         (MINIMAL + "[augmentation]\nsparkle = 1\n", "unknown keys sparkle"),
+        ("adults = 0.6\n" + MINIMAL, "adults must be 0 to 0.5"),
+        ("shortcut_balance = 0.5\n" + MINIMAL, "give adults a share"),
+        ("folds = 3\nmembers = 4\n" + MINIMAL, "1 to 3 members"),
     ],
 )
 def test_wrong_recipes(text: str, message: str) -> None:
@@ -55,3 +60,9 @@ def test_unknown_names() -> None:
 def test_unknown_initial_weights_are_named() -> None:
     with pytest.raises(TrainingError, match="here: weights is 'hub', must be one of fresh, imagenet"):
         parse_recipe('weights = "hub"\n' + MINIMAL, "here")
+
+
+def test_behind_a_lung_field_the_network_has_the_size_of_its_square() -> None:
+    whole = parse_recipe(MINIMAL.replace("epochs = 1\n", "epochs = 1\nsize = 96\n"), "here")
+    assert (whole.final_size, whole.network_size) == (96, 224)
+    assert dataclasses.replace(whole, lung_field=True).network_size == 96

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,12 @@ if TYPE_CHECKING:
 @click.command()
 @click.option(
     "--data",
-    "data_dir",
+    "data_dirs",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     required=True,
-    help="Folder with train/ and val/.",
+    multiple=True,
+    help="Folder with train/ and val/, or of NIH ChestX-ray14; may be given several times. Where it holds "
+    "chest_xray_224 and adults_nih, those are taken.",
 )
 @click.option(
     "--manifest",
@@ -32,20 +35,13 @@ if TYPE_CHECKING:
 @click.option("--epochs", type=click.IntRange(min=1), help="Train for so many epochs instead of the recipe's.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of weights, order and augmentation.")
 @click.option(
-    "--init",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="Run folder whose best weights to start from, instead of training what the recipe starts from.",
+    "--member",
+    type=click.IntRange(min=0),
+    help="Train only the member that does not see this fold, so that several can be trained at once; "
+    "without it and with --resume they are joined.",
 )
-@click.option(
-    "--teacher",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="Run folder of a network that teaches, instead of training those that the recipe names.",
-)
-@click.option("--fold", type=int, help="Which of the grouped folds validates; 0, or the manifest's, if not given.")
 def train(
-    data_dir: Path,
+    data_dirs: tuple[Path, ...],
     manifest: Path | None,
     recipe_name: str,
     out: Path,
@@ -53,15 +49,13 @@ def train(
     resume: bool,
     epochs: int | None,
     seed: int,
-    init: tuple[Path, ...],
-    teacher: tuple[Path, ...],
-    fold: int | None,
+    member: int | None,
 ) -> None:
-    """Train a recipe on the official train and val folders of DATA, split anew by patient.
+    """Train a recipe on the official train and val folders of DATA, divided anew into folds by patient.
 
-    A tenth of the patients, and the lowest tenth of each counter (the time-ordered slice), are held out for
-    validation; --manifest gives another split. Stop it when you like: --resume goes on after the last whole epoch,
-    to the same result. What a recipe starts from, or is taught by, is trained first, into RUN/NAME.
+    Each member of a recipe is trained on all folds but one and scores that one; members are joined into one network.
+    --manifest gives other folds. Stop it when you like: --resume goes on after the last whole epoch, to the same
+    result.
     """
     import os
 
@@ -69,31 +63,20 @@ def train(
     from pneumoscope.training.lungs.recipe import NAME as LUNG_FIELD
 
     if recipe_name == LUNG_FIELD:
-        _train_lung_field(data_dir, out, seed=seed, resume=resume, steps=epochs)
+        _train_lung_field(data_dirs[0], out, seed=seed, resume=resume, steps=epochs)
         return
-    from pneumoscope.training.prerequisites import train_recipe
+    from pneumoscope.training.members import train_recipe
     from pneumoscope.training.recipe import load_recipe
-    from pneumoscope.training.run_folder import RunFolder
 
     recipe = load_recipe(recipe_name)
     if epochs is not None:
         recipe = recipe.with_epochs(epochs)
-    rows = _split_anew(data_dir, fold or 0) if manifest is None else _as_listed(data_dir, manifest, fold)
-    run = train_recipe(
-        rows,
-        recipe,
-        out,
-        seed=seed,
-        resume=resume,
-        initial=[RunFolder(each) for each in init],
-        teachers=[RunFolder(each) for each in teacher],
-    )
-    best = run.read_log()[run.best_epoch() - 1]
-    what = f"best epoch {best.epoch} of {recipe.epochs}" if recipe.stages else "joined"
+    images = _divided(data_dirs, recipe.folds) if manifest is None else _as_listed(data_dirs[0], manifest)
+    run = train_recipe(images, recipe, out, seed=seed, resume=resume, only=member)
+    last = run.read_log()[-1]
     click.echo(
-        f"{run.path}: {recipe.name}, {what}: AUC {best.grouped_auc:.4f} on "
-        f"random patients, {best.ordered_auc:.4f} on the time-ordered slice. "
-        f"Next: pneumoscope export {run.path} --out DIR"
+        f"{run.path}: {recipe.name}, epoch {last.epoch} of {recipe.epochs}: AUC {last.grouped_auc:.4f} on the patients "
+        f"of a fold that was held out. Next: pneumoscope export {run.path} --out DIR"
     )
 
 
@@ -115,18 +98,33 @@ def _train_lung_field(data_dir: Path, out: Path, *, seed: int, resume: bool, ste
     click.echo(f"{run.path}: {report['n']} pictures held out, Dice {report['dice']['mean']:.3f} on average")
 
 
-def _split_anew(data_dir: Path, fold: int) -> list[LabelledImage]:
+_FOLDERS_OF_BOTH = ("chest_xray_224", "adults_nih")
+
+
+def _divided(data_dirs: Sequence[Path], folds: int) -> list[LabelledImage]:
     from pneumoscope.datasets.checks import check_folder
     from pneumoscope.datasets.splits import assign_roles
 
-    splits = [split for split in ("train", "val") if (data_dir / split).is_dir()]
-    checked = check_folder(data_dir, splits or None)
-    return assign_roles(checked.images, hashes=checked.hashes, fold=fold)
+    images, hashes = [], []
+    for folder in _sources_in(data_dirs):
+        splits = [split for split in ("train", "val") if (folder / split).is_dir()]
+        checked = check_folder(folder, splits or None)
+        images += checked.images
+        hashes += checked.hashes
+    return assign_roles(images, hashes=hashes, folds=folds, ordered_fraction=0.0)
 
 
-def _as_listed(data_dir: Path, manifest: Path, fold: int | None) -> list[LabelledImage]:
+def _sources_in(folders: Sequence[Path]) -> list[Path]:
+    """The folders given, or those of both sources inside one that holds them."""
+    both = [[folder / name for name in _FOLDERS_OF_BOTH] for folder in folders]
+    return [
+        each
+        for folder, inside in zip(folders, both, strict=True)
+        for each in (inside if all(one.is_dir() for one in inside) else [folder])
+    ]
+
+
+def _as_listed(data_dir: Path, manifest: Path) -> list[LabelledImage]:
     from pneumoscope.datasets.checks import read_checked_manifest
-    from pneumoscope.datasets.splits import roles_for_fold
 
-    rows = read_checked_manifest(manifest, data_dir)
-    return rows if fold is None else roles_for_fold(rows, fold)
+    return read_checked_manifest(manifest, data_dir)

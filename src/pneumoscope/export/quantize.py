@@ -30,8 +30,8 @@ FLOAT_ENDS = (
 )
 """Layers that stay in float, by name; ``export.graph`` and every network name them so."""
 
-FLOAT_STARTS = (r"lite0[\w-]*/conv_stem", r"lite0[\w-]*/block[0-2]_", r"seed-cnn\w*/conv[01]_")
-"""The first layers of EfficientNet-Lite0 and of the brief's network stay in float too: most of the rounding error in a
+FLOAT_STARTS = (r"lite0[\w-]*/conv_stem", r"lite0[\w-]*/block[0-2]_", r"baseline-cnn\w*/conv[01]_")
+"""The first layers of EfficientNet-Lite0 and of the baseline CNN stay in float too: most of the rounding error in a
 hundredth of the weights."""
 
 # Depthwise convolutions are not among them: XNNPACK has none that quantises activations on the way, and they hold few

@@ -15,22 +15,31 @@ from numpy.typing import NDArray
 from pneumoscope.training.recipe import Augmentation
 
 Pixels = NDArray[np.uint8]
+Box = NDArray[np.float32]
 
+WHOLE: Box = np.array([0, 0, 1, 1], np.float32)
+"""The whole picture as a box ``[x0, y0, x1, y1]``, shares of its width and height."""
+
+_LEAST_BLUR = 0.2  # standard deviation in pixels below which a Gaussian changes nothing that can be seen
 _LEVELS = np.arange(256, dtype=np.float32) / 255
 
 
-def augment(pixels: Pixels, settings: Augmentation, rng: np.random.Generator) -> Pixels:
-    """Vary one radiograph.
+def augment(
+    pixels: Pixels, settings: Augmentation, rng: np.random.Generator, *, box: Box = WHOLE, size: int | None = None
+) -> Pixels:
+    """Vary one radiograph, or what lies in a box of it.
 
     Args:
         pixels: ``uint8 [H, W]`` grey levels.
         settings: largest magnitudes and probabilities.
         rng: the only source of chance.
+        box: the part that is seen, ``[x0, y0, x1, y1]`` in shares of width and height.
+        size: height and width of the result in pixels; those of ``pixels`` for ``None``.
 
     Returns:
-        ``uint8 [H, W]``, a new array.
+        ``uint8 [size, size]`` or ``[H, W]``, a new array.
     """
-    varied = _warp(pixels, settings, rng)
+    varied = _warp(pixels, box, pixels.shape if size is None else (size, size), settings, rng)
     if rng.random() < settings.blur:
         varied = _blurred(varied, rng.uniform(0.3, 1.5))
     elif settings.sharpen and rng.random() < settings.sharpen:
@@ -52,23 +61,44 @@ def _sharpened(pixels: Pixels, sigma: float, strength: float) -> Pixels:
     return np.asarray(cv2.addWeighted(pixels, 1 + strength, _blurred(pixels, sigma), -strength, 0), np.uint8)
 
 
-def _warp(pixels: Pixels, settings: Augmentation, rng: np.random.Generator) -> Pixels:
-    """One affine resampling for rotation, zoom, aspect, flip and shift, about the centre."""
+def _warp(pixels: Pixels, box: Box, shape: tuple[int, ...], settings: Augmentation, rng: np.random.Generator) -> Pixels:
+    """One affine resampling from the stored picture for box, rotation, zoom, aspect, flip and shift."""
     angle = math.radians(settings.rotation) * rng.uniform(-1, 1)
     zoom = math.exp(settings.zoom * rng.uniform(-1, 1))
     aspect = math.exp(settings.aspect * rng.uniform(-1, 1) / 2)
     flip = -1.0 if rng.random() < settings.flip else 1.0
     shift_x, shift_y = settings.shift * rng.uniform(-1, 1, size=2)
-    height, width = pixels.shape
+    x0, y0, x1, y1 = _jittered(box, settings, rng) * np.tile(pixels.shape[::-1], 2)
+    rows, columns = shape
+    # Input pixels a step of one output pixel covers.
+    across, down = (x1 - x0) / columns / (zoom * aspect), (y1 - y0) / rows * aspect / zoom
     # From output to input pixels, whose centres have whole coordinates.
-    a, b = math.cos(angle) / (zoom * aspect) * flip, math.sin(angle) / (zoom * aspect)
-    d, e = -math.sin(angle) * aspect / zoom * flip, math.cos(angle) * aspect / zoom
-    centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
-    c = centre_x - a * centre_x - b * centre_y + shift_x * width
-    f = centre_y - d * centre_x - e * centre_y + shift_y * height
-    back = np.array([[a, b, c], [d, e, f]])
+    a, b = math.cos(angle) * across * flip, math.sin(angle) * across
+    d, e = -math.sin(angle) * down * flip, math.cos(angle) * down
+    c = (x0 + x1 - 1) / 2 - a * (columns - 1) / 2 - b * (rows - 1) / 2 + shift_x * (x1 - x0)
+    f = (y0 + y1 - 1) / 2 - d * (columns - 1) / 2 - e * (rows - 1) / 2 + shift_y * (y1 - y0)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(pixels, back, (width, height), flags=flags), np.uint8)
+    smooth = _antialiased(pixels, across, down)
+    return np.asarray(cv2.warpAffine(smooth, np.array([[a, b, c], [d, e, f]]), (columns, rows), flags=flags), np.uint8)
+
+
+def _jittered(box: Box, settings: Augmentation, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Each side of the box moved by its own share of the box's width or height."""
+    if not settings.box:  # draws nothing, so that recipes without it see the same pictures as ever
+        return box.astype(np.float64)
+    sizes = np.array([box[2] - box[0], box[3] - box[1]], np.float64)
+    return np.asarray(box + np.tile(sizes, 2) * settings.box * rng.uniform(-1, 1, size=4), np.float64)
+
+
+def _antialiased(pixels: Pixels, across: float, down: float) -> Pixels:
+    """Smoothed as much as a triangle filter widened by the shrinking factors smooths more than one that is not.
+
+    A triangle of half-width s has the variance s^2 / 6, so a Gaussian of (s^2 - 1) / 6 is missing.
+    """
+    sigma_x, sigma_y = (math.sqrt(max(0.0, factor**2 - 1) / 6) for factor in (across, down))
+    if max(sigma_x, sigma_y) < _LEAST_BLUR:
+        return pixels
+    return np.asarray(cv2.GaussianBlur(pixels, (0, 0), max(sigma_x, 0.05), sigmaY=max(sigma_y, 0.05)), np.uint8)
 
 
 def _photometry(pixels: Pixels, settings: Augmentation, rng: np.random.Generator) -> Pixels:

@@ -7,7 +7,7 @@ import importlib.metadata
 import platform
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,15 +21,17 @@ from tqdm import tqdm
 from pneumoscope.datasets.manifest import manifest_hash
 from pneumoscope.datasets.source import LabelledImage, Role
 from pneumoscope.errors import TrainingError
-from pneumoscope.files import fill_atomically, sha256_of
+from pneumoscope.files import fill_atomically
 from pneumoscope.statistics.odds import balanced_nll, pneumonia_logit, roc_auc
 from pneumoscope.training.batches import PixelSet, TrainingBatches, load_pixels
-from pneumoscope.training.distillation import Teachers
 from pneumoscope.training.memory import keep_freed_memory
 from pneumoscope.training.networks import build_network
 from pneumoscope.training.pretrained import take_imagenet_weights
 from pneumoscope.training.recipe import InitialWeights, Recipe
 from pneumoscope.training.run_folder import EpochRecord, RunFolder
+
+_LOOKED_AT = 600
+"""Held-out images that are scored after every epoch; all of them are once training has ended."""
 
 
 class _Progress(keras.callbacks.Callback):  # type: ignore[misc]
@@ -39,7 +41,9 @@ class _Progress(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self._bar = tqdm(total=steps, desc=title, unit="step", leave=False)
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        if batch == 0:
+            keep_freed_memory()  # TensorFlow's generator of batches has just set glibc's threshold back
         self._bar.update()
         if logs:
             self._bar.set_postfix(loss=f"{logs['loss']:.4f}", refresh=False)
@@ -51,8 +55,7 @@ class _Progress(keras.callbacks.Callback):  # type: ignore[misc]
 @dataclass(frozen=True)
 class _Sets:
     train: PixelSet
-    grouped: PixelSet
-    ordered: PixelSet
+    held_out: dict[Role, PixelSet]
 
 
 def train(
@@ -62,48 +65,38 @@ def train(
     *,
     seed: int = 0,
     resume: bool = False,
-    initial: RunFolder | None = None,
-    teachers: Sequence[RunFolder] = (),
+    shortcut: Mapping[str, float] | None = None,
 ) -> RunFolder:
     """Train and write a run folder.
 
     Args:
-        rows: images with their roles; all three roles must occur.
+        rows: images with their roles; the time-ordered slice may be missing.
         recipe: what to train and how.
         out: the run folder, new unless ``resume``.
         seed: of weights, order, augmentation and dropout.
         resume: go on after the last whole epoch of an interrupted run. Epochs are seeded one by one, so the
             result is that of an unbroken run.
-        initial: a finished run of the same network, or of one that it is a part of, whose best weights to start
-            from; fresh ones by default.
-        teachers: finished runs that teach, where the recipe gives them a share of the target.
+        shortcut: out-of-fold shortcut score of images by their SHA-256, for recipes that balance by it.
 
     Raises:
-        TrainingError: the folder holds a run and ``resume`` was not given, or was begun with other settings; or
-            the recipe needs teachers and none were given, or the other way round.
+        TrainingError: the folder holds a run and ``resume`` was not given, or was begun with other settings.
         DataError: files cannot be read.
     """
     run = RunFolder(out)
-    if bool(teachers) != bool(recipe.teacher_share):
-        raise TrainingError(
-            f"{recipe.name}: {'takes no teachers' if teachers else 'needs teachers, and none were given'}"
-        )
-    open_run(run, rows, recipe, seed, resume=resume, initial=[initial] if initial else [], teachers=teachers)
+    open_run(run, rows, recipe, seed, resume=resume)
     keep_freed_memory()
     keras.utils.set_random_seed(seed)
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
-    sets = _Sets(*(load_pixels(_with_role(rows, role), what=f"{role} images") for role in Role))
+    sets = _load_sets(rows, recipe)
     records = run.read_log()
+    scores = None if shortcut is None else np.array([shortcut.get(row.sha256, np.nan) for row in sets.train.rows])
     model = _resumed(run, records) if records else _fresh_model(recipe, len(sets.train.pixels))
-    if initial and not records:
-        _take_weights(model, initial)
     tqdm.write(f"{model.name}: {model.count_params():,} parameters, {len(sets.train.pixels):,} images", file=sys.stderr)
-    taught_by = Teachers(teachers, classes=recipe.classes) if teachers else None
     for epoch in range(len(records), recipe.epochs):
-        records.append(_one_epoch(model, sets, recipe, seed, epoch, records, run, taught_by))
+        records.append(_one_epoch(model, sets, recipe, seed, epoch, records, run, scores))
     return run
 
 
@@ -118,11 +111,21 @@ def _on_gpu() -> bool:
         return False
 
 
-def _with_role(rows: Sequence[LabelledImage], role: Role) -> list[LabelledImage]:
-    chosen = [row for row in rows if row.role is role]
-    if not chosen:
-        raise TrainingError(f"no image has the role '{role}'; training needs {', '.join(Role)}")
-    return chosen
+def _load_sets(rows: Sequence[LabelledImage], recipe: Recipe) -> _Sets:
+    by_role = {role: [row for row in rows if row.role is role] for role in Role}
+    for role in (Role.TRAIN, Role.GROUPED):
+        if not by_role[role]:
+            raise TrainingError(f"no image has the role '{role}'; training needs {Role.TRAIN} and {Role.GROUPED}")
+    rng = np.random.default_rng(0)
+    for role in (Role.GROUPED, Role.ORDERED):  # enough to follow a training by
+        chosen = sorted(rng.permutation(len(by_role[role]))[:_LOOKED_AT])
+        by_role[role] = [by_role[role][index] for index in chosen]
+    loaded = {
+        role: load_pixels(each, what=f"{role} images", lung_field=recipe.lung_field)
+        for role, each in by_role.items()
+        if each
+    }
+    return _Sets(loaded.pop(Role.TRAIN), loaded)
 
 
 def open_run(
@@ -132,15 +135,12 @@ def open_run(
     seed: int,
     *,
     resume: bool,
-    initial: Sequence[RunFolder] = (),
-    teachers: Sequence[RunFolder] = (),
 ) -> None:
     """Write what a run is begun with, or check that it was begun with the same.
 
     Raises:
         TrainingError: the folder holds a run and ``resume`` was not given, or was begun with other settings.
     """
-    taught_by = [sha256_of(each.best) for each in teachers]
     if run.settings.exists():
         if not resume:
             raise TrainingError(f"{run.path}: holds a run already; give --resume to go on with it, or another --out")
@@ -149,8 +149,6 @@ def open_run(
             raise TrainingError(f"{run.path}: was begun with another recipe or seed; resume with the same ones")
         if run.manifest_hash() != manifest_hash(rows):
             raise TrainingError(f"{run.path}: was begun with other images or roles; give the same --data and --fold")
-        if settings.get("teacher_weights_sha256", []) != taught_by:
-            raise TrainingError(f"{run.path}: was begun with other teachers; give the same ones")
         if settings["backend"] != keras.backend.backend():
             raise TrainingError(
                 f"{run.path}: was begun on Keras backend {settings['backend']}; set KERAS_BACKEND to it"
@@ -165,8 +163,6 @@ def open_run(
         {
             "backend": keras.backend.backend(),
             "manifest_sha256": run.manifest_hash(),
-            "initial_weights_sha256": [sha256_of(each.best) for each in initial],
-            "teacher_weights_sha256": taught_by,
             "versions": {"python": platform.python_version(), **versions},
         },
     )
@@ -209,18 +205,6 @@ def _fresh_model(recipe: Recipe, images: int) -> keras.Model:
     return model
 
 
-def _take_weights(model: keras.Model, initial: RunFolder) -> None:
-    """Take another run's weights by the layers' names; the head of a shortened network is its own and stays fresh."""
-    best = initial.load_best()
-    if model.name not in (best.name, f"{best.name}-short"):
-        raise TrainingError(f"{initial.path}: holds weights of {best.name}, not of {model.name}")
-    theirs = {layer.name: layer.get_weights() for layer in best.layers}
-    for layer in model.layers:
-        weights = theirs.get(layer.name, [])
-        if best.name == model.name or [w.shape for w in weights] == [tuple(w.shape) for w in layer.weights]:
-            layer.set_weights(weights)
-
-
 def _resumed(run: RunFolder, records: list[EpochRecord]) -> keras.Model:
     checkpoint = run.last(len(records))
     try:
@@ -256,7 +240,7 @@ def _one_epoch(
     epoch: int,
     earlier: list[EpochRecord],
     run: RunFolder,
-    teachers: Teachers | None,
+    shortcut: NDArray[np.float64] | None,
 ) -> EpochRecord:
     begin = time.perf_counter()
     _seed_dropout(model, seed, epoch)
@@ -266,8 +250,7 @@ def _one_epoch(
         # that a resumed run traces for one.
         model.make_train_function(force=True)
         model.make_predict_function(force=True)
-    train_images = sets.train.resized(size)
-    batches = TrainingBatches(train_images, recipe, seed=seed, epoch=epoch, teachers=teachers)
+    batches = TrainingBatches(sets.train, recipe, seed=seed, epoch=epoch, shortcut=shortcut)
     progress = _Progress(f"Epoch {epoch + 1}/{recipe.epochs} at {size} px", len(batches))
     # Where the recipe keeps a moving average, `fit` ends by putting it in the weights' place (Keras' `use_ema`).
     loss = model.fit(batches, verbose=0, shuffle=False, callbacks=[progress]).history["loss"][-1]
@@ -275,23 +258,16 @@ def _one_epoch(
         # There the weights share their memory with the moving average, which the next prediction would give away.
         for weight in model.trainable_weights:
             weight.assign(keras.ops.copy(weight))
-    untaught = TrainingBatches(train_images, recipe, seed=seed, epoch=epoch)
-    estimate_batch_statistics(model, untaught, recipe.statistics_batches)
-    scores: dict[str, float] = {}
-    for role, images in (("grouped", sets.grouped), ("ordered", sets.ordered)):
-        logit = pneumonia_logit(predict_logits(model, images.resized(size).pixels))
-        scores[f"{role}_nll"] = balanced_nll(logit, images.positive)
-        scores[f"{role}_auc"] = roc_auc(logit, images.positive)
+    estimate_batch_statistics(model, batches, recipe.statistics_batches)
     record = EpochRecord(
         epoch=epoch + 1,
         size=size,
         loss=float(loss),
-        **scores,
-        val_loss=(scores["grouped_nll"] + scores["ordered_nll"]) / 2,
+        **_held_out_scores(model, sets, size),
         learning_rate=float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)),
         seconds=round(time.perf_counter() - begin, 1),
     )
-    if _is_best(record, earlier, recipe):
+    if record.epoch == recipe.epochs:
         fill_atomically(run.best, lambda file: full_network(model, recipe).save(file))
     fill_atomically(run.last(record.epoch), lambda file: model.save(file))
     run.write_log([*earlier, record])
@@ -301,11 +277,16 @@ def _one_epoch(
     return record
 
 
-def _is_best(record: EpochRecord, earlier: list[EpochRecord], recipe: Recipe) -> bool:
-    """Whether no epoch at the last stage's image size, which is the contract's, was better."""
-    if record.size != recipe.final_size:
-        return False
-    return all(record.val_auc > other.val_auc for other in earlier if other.size == record.size)
+def _held_out_scores(model: keras.Model, sets: _Sets, size: int) -> dict[str, float]:
+    """Likelihood and AUC on each held-out role; NaN where it has no images."""
+    scores: dict[str, float] = {}
+    for role in (Role.GROUPED, Role.ORDERED):
+        scores |= {f"{role}_nll": float("nan"), f"{role}_auc": float("nan")}
+        if images := sets.held_out.get(role):
+            logit = pneumonia_logit(predict_logits(model, images.seen(size)))
+            scores[f"{role}_nll"] = balanced_nll(logit, images.positive)
+            scores[f"{role}_auc"] = roc_auc(logit, images.positive)
+    return scores
 
 
 def _summary(record: EpochRecord, recipe: Recipe) -> str:
@@ -335,9 +316,9 @@ def predict_logits(model: keras.Model, pixels: NDArray[np.uint8], batch_size: in
     return np.concatenate(parts).astype(np.float32)
 
 
-def full_network(model: keras.Model, recipe: Recipe, size: int = 224) -> keras.Model:
-    """The network with all its outputs at the contract's image size, with the weights of a training model."""
-    network = build_network(recipe.network, classes=recipe.classes, size=size)
+def full_network(model: keras.Model, recipe: Recipe) -> keras.Model:
+    """The network with all its outputs at the size that it is used at, with the weights of a training model."""
+    network = build_network(recipe.network, classes=recipe.classes, size=recipe.network_size)
     for layer in network.layers:
         if layer.weights:
             layer.set_weights(model.get_layer(layer.name).get_weights())

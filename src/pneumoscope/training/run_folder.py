@@ -7,7 +7,10 @@
       manifest.csv    path, label, subtype, patient, sha256, role, fold of every image
       log.csv         one line an epoch
       last-NNNN.keras network and optimizer after epoch NNNN, the last that log.csv has
-      best.keras      weights with the highest validation AUC so far
+      best.keras      the finished network: the weights after the last epoch, or the members joined
+      out-of-fold.csv log odds of each image by a network that was not trained on its patient
+      shortcut.csv    shortcut score of each image of the largest source, by SHA-256
+      fold-K/         the run of member K, where a recipe has members
       tensorboard/    the log again, for TensorBoard
 
 Every file is written beside its place and moved there, so that a kill leaves the previous one. An epoch counts
@@ -44,9 +47,8 @@ class EpochRecord:
         loss: mean training loss.
         grouped_nll: class-balanced negative log likelihood (nats) on the grouped validation.
         grouped_auc: area under the ROC curve there.
-        ordered_nll: the same on the time-ordered slice.
+        ordered_nll: the same on the time-ordered slice; NaN where there is none.
         ordered_auc: the same on the time-ordered slice.
-        val_loss: mean of the two NLL.
         learning_rate: after the epoch's last step.
         seconds: the epoch took, validation included.
     """
@@ -58,17 +60,8 @@ class EpochRecord:
     grouped_auc: float
     ordered_nll: float
     ordered_auc: float
-    val_loss: float
     learning_rate: float
     seconds: float
-
-    @property
-    def val_auc(self) -> float:
-        """Mean of the two AUC; the best epoch is where it is highest.
-
-        The likelihood would also judge the offset of the log odds, which calibration takes out afterwards.
-        """
-        return (self.grouped_auc + self.ordered_auc) / 2
 
 
 class RunFolder:
@@ -80,23 +73,30 @@ class RunFolder:
         self.manifest = path / "manifest.csv"
         self.log = path / "log.csv"
         self.best = path / "best.keras"
+        self.out_of_fold = path / "out-of-fold.csv"
+        self.shortcut = path / "shortcut.csv"
         self.tensorboard = path / "tensorboard"
+
+    def member(self, fold: int) -> RunFolder:
+        """The run of the network that was not trained on this fold."""
+        return RunFolder(self.path / f"fold-{fold}")
 
     def last(self, epochs: int) -> Path:
         """The checkpoint after so many epochs."""
         return self.path / f"last-{epochs:04d}.keras"
 
     def best_epoch(self) -> int:
-        """The epoch that ``best.keras`` holds, counted from 1.
+        """The epoch that ``best.keras`` holds, counted from 1: the last one.
+
+        It is not chosen by validation: on this data random patients, and any slice of them, rank networks wrongly.
 
         Raises:
-            TrainingError: no epoch at the last stage's image size was finished.
+            TrainingError: training has not ended.
         """
-        last_size = self.read_settings()[0].final_size
-        finished = [record for record in self.read_log() if record.size == last_size]
-        if not finished:
-            raise TrainingError(f"{self.path}: has no finished epoch at {last_size} pixels yet; train on with --resume")
-        return max(finished, key=lambda record: record.val_auc).epoch
+        epochs, finished = self.read_settings()[0].epochs, len(self.read_log())
+        if not finished or not self.best.is_file():
+            raise TrainingError(f"{self.path}: has {finished} of {epochs} epochs; train on with --resume")
+        return epochs
 
     def load_best(self) -> keras.Model:
         """The network with its best weights.
@@ -135,8 +135,6 @@ class RunFolder:
             recipe = dict(values["recipe"])
             stages = tuple(Stage(**stage) for stage in recipe.pop("stages"))
             augmentation = Augmentation(**recipe.pop("augmentation"))
-            for names in ("starts_from", "teachers"):
-                recipe[names] = tuple(recipe.get(names, ()))
             recipe["weights"] = InitialWeights(recipe.get("weights", InitialWeights.FRESH))
             return Recipe(**recipe, stages=stages, augmentation=augmentation), int(values["seed"]), values
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pneumoscope.errors import TrainingError
+from pneumoscope.training.networks.baseline_cnn import build_baseline_cnn
 from pneumoscope.training.networks.efficientnet_lite import build_lite0, build_lite0_short
-from pneumoscope.training.networks.pair import build_pair
 from pneumoscope.training.networks.pneumonet import build_pneumonet
-from pneumoscope.training.networks.seed_cnn import build_seed_cnn
 
 if TYPE_CHECKING:
     import keras
@@ -17,9 +16,8 @@ if TYPE_CHECKING:
 NETWORKS: dict[str, Callable[..., keras.Model]] = {
     "lite0": build_lite0,
     "lite0-short": build_lite0_short,
-    "pair": build_pair,
     "pneumonet": build_pneumonet,
-    "seed-cnn": build_seed_cnn,
+    "baseline-cnn": build_baseline_cnn,
 }
 
 
