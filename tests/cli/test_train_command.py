@@ -20,6 +20,7 @@ pytestmark = pytest.mark.slow
 RECIPE = """
 name = "small"
 network = "pneumonet"
+folds = 2
 batch_size = 8
 ema = 0.9
 statistics_batches = 3
@@ -100,7 +101,7 @@ def test_the_run_is_exported_and_judges(
     judged = run("predict", data / "train" / "NORMAL", "--model", model, "--json")
     records = [json.loads(line) for line in judged.stdout.splitlines()]
     assert len(records) == 40
-    assert {record["model"]["name"] for record in records} == {"pneumonet"}
+    assert {record["model"]["name"] for record in records} == {"small"}
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,11 @@ from pneumoscope.export import exporter as one_file
 from pneumoscope.export import parity
 from pneumoscope.export.exporter import Exported, export_run
 from pneumoscope.export.forms import Form
+from pneumoscope.labels import Label
 from pneumoscope.model.classifier import load_model
 from pneumoscope.model.contract import Quantization
 from pneumoscope.training.networks import build_network
+from pneumoscope.training.out_of_fold import OutOfFold, write_out_of_fold
 from pneumoscope.training.recipe import Stage
 from pneumoscope.training.run_folder import EpochRecord, RunFolder
 from support import phantom
@@ -49,6 +51,21 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     for _ in range(30):
         network(chests[..., None].astype(np.float32), training=True)
     network.save(run.best)
+    rng = np.random.default_rng(0)
+    positive = np.array([row.label is Label.PNEUMONIA for row in rows])
+    write_out_of_fold(
+        run.out_of_fold,
+        OutOfFold(
+            paths=tuple(row.path.name for row in rows),
+            sources=("kermany",) * len(rows),
+            positive=positive,
+            subtypes=tuple(row.subtype or "" for row in rows),
+            patients=tuple(row.patient for row in rows),
+            folds=np.zeros(len(rows), np.intp),
+            logits=rng.normal(np.where(positive, 1, -1), 1),
+            shortcut=np.full(len(rows), np.nan),
+        ),
+    )
     return run
 
 
@@ -65,11 +82,11 @@ def exported(run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 def test_everything_promised_is_there(run: RunFolder, exported: tuple[Path, Exported]) -> None:
     out, result = exported
     assert sorted(path.name for path in out.iterdir()) == [
+        "out-of-fold.json",
         "parity.html",
         "parity.json",
-        "pneumonet-float32-mediapipe.tflite",
-        "pneumonet-float32.tflite",
-        "validation-float32.json",
+        "tiny-float32-mediapipe.tflite",
+        "tiny-float32.tflite",
     ]
     record = json.loads((out / "parity.json").read_text())
     assert record["notice"] == "Research use only. Not a medical device."

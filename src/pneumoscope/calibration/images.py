@@ -33,19 +33,28 @@ class RunImages:
         """The run's manifest."""
         return self.run.read_manifest()
 
+    @property
+    def lung_field(self) -> bool:
+        """Whether the run's network sees the box around the lungs."""
+        return self.run.read_settings()[0].lung_field
+
     @cached_property
     def validation(self) -> Mapping[Role, PixelSet]:
         """The images of each validation role that the manifest has."""
         roles = (Role.GROUPED, Role.ORDERED)
         rows = {role: [row for row in self.rows if row.role is role] for role in roles}
-        return {role: load_pixels(chosen, what=f"{role} images") for role, chosen in rows.items() if chosen}
+        return {
+            role: load_pixels(chosen, what=f"{role} images", lung_field=self.lung_field)
+            for role, chosen in rows.items()
+            if chosen
+        }
 
     @cached_property
     def typical(self) -> PixelSet:
         """Training images, drawn the same way every time."""
         rows = [row for row in self.rows if row.role is Role.TRAIN]
         chosen = np.random.default_rng(0).permutation(len(rows))[:_TYPICAL_IMAGES]
-        return load_pixels([rows[index] for index in chosen], what="typical images")
+        return load_pixels([rows[index] for index in chosen], what="typical images", lung_field=self.lung_field)
 
     @property
     def representative(self) -> tuple[NDArray[np.uint8], ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import keras
 import numpy as np
@@ -14,11 +15,13 @@ from pneumoscope.calibration.result import FILE, Calibrated, read_calibrated, wr
 from pneumoscope.calibration.scores import Scores
 from pneumoscope.calibration.typicality import fit_typicality
 from pneumoscope.files import sha256_of
-from pneumoscope.statistics.odds import pneumonia_logit
 from pneumoscope.training.augmentation import augment
-from pneumoscope.training.fit import full_network
+from pneumoscope.training.batches import PixelSet
+from pneumoscope.training.out_of_fold import OutOfFold, read_out_of_fold
 from pneumoscope.training.recipe import Recipe
-from pneumoscope.training.run_folder import RunFolder
+
+POPULATIONS: Final = {"": "images", "kermany": "children", "nih": "adults"}
+"""What reports call the people of a data set, by its name."""
 
 
 def embed(network: keras.Model, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -33,64 +36,61 @@ def embed(network: keras.Model, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.f
     return np.concatenate(logits), np.concatenate(embeddings)
 
 
-def with_variations(pixels: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.uint8]:
-    """The images, and each once more as training varied it: what the network has learned to overlook is typical.
+def with_variations(images: PixelSet, recipe: Recipe) -> NDArray[np.uint8]:
+    """What the network sees of each image, and once more as training varied it: what it overlooks is typical.
 
     Without them a black frame, as collimation leaves it, would look foreign.
 
     Args:
-        pixels: ``uint8 [N, H, W]``.
+        images: N of them.
         recipe: whose augmentation varies them.
 
     Returns:
-        ``uint8 [2 N, H, W]``, the same in every call.
+        ``uint8 [2 N, size, size]``, the same in every call.
     """
+    size = recipe.network_size
     varied = [
-        augment(image, recipe.augmentation, np.random.default_rng([0, index])) for index, image in enumerate(pixels)
+        augment(image, recipe.augmentation, np.random.default_rng([0, index]), box=images.box(index), size=size)
+        for index, image in enumerate(images.pixels)
     ]
-    return np.concatenate([pixels, np.stack(varied)])
+    return np.concatenate([images.seen(size), np.stack(varied)])
 
 
-def best_network(run: RunFolder) -> keras.Model:
-    """A run's best weights in the network as it is built today.
-
-    Raises:
-        TrainingError: the run has no best weights yet.
-    """
-    # What typicality is measured on is not trained, so an older file lacks it.
-    return full_network(run.load_best(), run.read_settings()[0])
+def out_of_fold_scores(scores: OutOfFold) -> Scores:
+    """Out-of-fold scores as the scale is fitted on them; each source is a population."""
+    return Scores(
+        scores.logits,
+        scores.positive,
+        scores.patients,
+        [POPULATIONS.get(source, source) for source in scores.sources],
+        shortcut=scores.shortcut,
+        made_by=f"out-of-fold scores of {len(scores.paths)} images of {len(set(scores.patients))} patients",
+    )
 
 
 def calibrate(network: keras.Model, images: RunImages, scores: Scores | None = None) -> Calibrated:
-    """Fit calibration, operating points and typicality.
+    """Fit calibration, operating points, the band and typicality.
 
     Args:
-        network: of :func:`best_network`.
+        network: the finished one.
         images: of the run.
-        scores: out of fold; without them, those of the run's validation images, which also chose the epoch.
+        scores: in place of the run's out-of-fold scores.
 
     Raises:
-        DataError: images are no longer there, or validation has one class only.
+        DataError: images are no longer there, or a source has one class only.
     """
     recipe = images.run.read_settings()[0]
-    parts = list(images.validation.values())
-    logits, held_out = embed(network, np.concatenate([part.pixels for part in parts]))
-    if scores is None:
-        rows = [row for part in parts for row in part.rows]
-        scores = Scores(
-            pneumonia_logit(logits),
-            np.concatenate([part.positive for part in parts]),
-            [row.patient for row in rows],
-            ["" if row.origin is None else row.origin.name for row in rows],
-        )
+    scores = scores or out_of_fold_scores(read_out_of_fold(images.run.out_of_fold))
     scale = fit_scores(scores)
+    held_out = np.concatenate([part.seen(recipe.network_size) for part in images.validation.values()])
+    typical = with_variations(images.typical, recipe)
     return Calibrated(
         weights_sha256=sha256_of(images.run.best),
         calibration=Calibration(scale.affine.temperature, scale.affine.bias),
         operating_points=scale.operating_points,
         conformal=scale.band,
         record=scale.record,
-        typicality=fit_typicality(embed(network, with_variations(images.typical.pixels, recipe))[1], held_out),
+        typicality=fit_typicality(embed(network, typical)[1], embed(network, held_out)[1]),
         scores=scores.made_by,
         images=len(scores.logit),
     )

@@ -6,20 +6,21 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pneumoscope.datasets.source import LabelledImage, Role
+from pneumoscope.datasets.source import LabelledImage, origins_of
 from pneumoscope.evaluation.report import EvaluationReport
 from pneumoscope.export.parity import Parity
 from pneumoscope.model.contract import RESEARCH_USE_ONLY, Contract, Quantization
 from pneumoscope.statistics.metrics import Metric
 
 _SHOWN = (Metric.ACCURACY, Metric.AUC, Metric.SENSITIVITY, Metric.SPECIFICITY, Metric.MCC, Metric.ECE)
-_ROLE_TITLES = {Role.GROUPED: "random patients", Role.ORDERED: "time-ordered slice"}
 
 _LIMITS = """\
-- Trained on children of one to five years from one hospital (Guangzhou), frontal views only. A published check
-  of such models on other hospitals' children fell to an AUC of 0.54; adults were not in the training data.
-- Both validations helped to choose the epoch, the calibration and the thresholds, so their figures lean to the
-  optimistic side. The held-out official test split did not.
+- Trained on the people named above and nobody else; a published check of such models of children on other hospitals'
+  children fell to an AUC of 0.54.
+- In the children's data the framing of a picture tells the classes apart. The network sees the box around the lungs
+  alone and was trained on batches that balance framing in part; what is left of that shortcut shows in the figures on
+  conflicting images.
+- Many labels of the adults were mined from reports, and some of the conflicting images are mislabelled.
 - Telling bacterial from viral is much less certain than telling pneumonia from normal.
 - A heatmap shows what moved the score, not where the disease is.
 - Side markers, tubes, collimation and borders can be taken for signs of disease."""
@@ -38,10 +39,6 @@ _NUMBERS = {
     ),
 }
 
-_DATA = """\
-Kermany, Zhang, Goldbaum, Labeled Optical Coherence Tomography (OCT) and Chest X-Ray Images for Classification,
-Mendeley Data, doi 10.17632/rscbjbr9sj, CC BY 4.0."""
-
 
 @dataclass(frozen=True)
 class CardFacts:
@@ -50,13 +47,13 @@ class CardFacts:
     Attributes:
         contract: of the model.
         rows: manifest of its training run.
-        reports: evaluation of the exported model on each validation.
+        reports: on out-of-fold scores, by group of images.
         parity: of the exported model with Keras.
     """
 
     contract: Contract
     rows: Sequence[LabelledImage]
-    reports: Mapping[Role, EvaluationReport]
+    reports: Mapping[str, EvaluationReport]
     parity: Parity
 
 
@@ -73,7 +70,7 @@ def write_card(facts: CardFacts) -> str:
         f"Recipe `{origin.recipe}`, seed {origin.seed}, weights after epoch {origin.epoch}. "
         f"Manifest {origin.manifest_sha256}.",
         _counts(facts.rows),
-        f"## Validation at the operating point `{contract.default_operating_point}`",
+        f"## Patients that were held out, at the operating point `{contract.default_operating_point}`",
         _figures(facts.reports),
         "## Operating points",
         _points(contract),
@@ -84,7 +81,7 @@ def write_card(facts: CardFacts) -> str:
         "## Limits",
         _LIMITS,
         "## Data",
-        _DATA,
+        "\n".join(f"- {each.title}. {each.citation} Licence: {each.licence}." for each in origins_of(facts.rows)),
     )
     return "\n\n".join(sections) + "\n"
 
@@ -95,12 +92,16 @@ def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 
 def _counts(rows: Sequence[LabelledImage]) -> str:
-    count = Counter((row.role, row.subtype or "unnamed agent") for row in rows)
-    kinds = sorted({kind for _, kind in count})
-    return _table(["role", *kinds], [[role.value, *(str(count[role, kind]) for kind in kinds)] for role in Role])
+    """Images by data set and subtype; every member of the network is trained on all folds but one."""
+    count = Counter(
+        ("" if row.origin is None else row.origin.title, row.subtype or "PNEUMONIA, unnamed agent") for row in rows
+    )
+    sources, kinds = (sorted({key[place] for key in count}) for place in (0, 1))
+    lines = [[source or "not named", *(str(count[source, kind]) for kind in kinds)] for source in sources]
+    return _table(["data set", *kinds], lines)
 
 
-def _figures(reports: Mapping[Role, EvaluationReport]) -> str:
+def _figures(reports: Mapping[str, EvaluationReport]) -> str:
     lines = []
     for metric in _SHOWN:
         cells = []
@@ -110,7 +111,7 @@ def _figures(reports: Mapping[Role, EvaluationReport]) -> str:
             value = "undefined" if result.value is None else f"{result.value:.3f}"
             cells.append(value if interval is None else f"{value} ({interval[0]:.3f} to {interval[1]:.3f})")
         lines.append([metric.value, *cells])
-    titles = [f"{_ROLE_TITLES[role]} (n = {len(report.table)})" for role, report in reports.items()]
+    titles = [f"{name} (n = {len(report.table)})" for name, report in reports.items()]
     return _table(["metric (95 % interval)", *titles], lines)
 
 

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumoscope.calibration.images import RunImages
-from pneumoscope.calibration.run import best_network, calibrated_run
-from pneumoscope.datasets.source import Role
+from pneumoscope.calibration.run import calibrated_run
+from pneumoscope.datasets.source import origins_of
 from pneumoscope.errors import ExportError
-from pneumoscope.evaluation.report import EvaluationReport, assemble
+from pneumoscope.evaluation.out_of_fold import report_out_of_fold
+from pneumoscope.evaluation.report import EvaluationReport
 from pneumoscope.export import mediapipe
 from pneumoscope.export.card import CardFacts, write_card
 from pneumoscope.export.correction import measure_shift, taken_back
@@ -37,13 +38,20 @@ from pneumoscope.export.parity import (
 )
 from pneumoscope.export.parity_page import Comparison, render_page
 from pneumoscope.files import make_folder, write_atomically
-from pneumoscope.model.contract import CONTRACT_VERSION, RESEARCH_USE_ONLY, Contract, Provenance, Quantization
+from pneumoscope.model.contract import (
+    CONTRACT_VERSION,
+    RESEARCH_USE_ONLY,
+    Contract,
+    Population,
+    Provenance,
+    Quantization,
+)
 from pneumoscope.model.packaging import pack
-from pneumoscope.statistics.table import PredictionTable
 from pneumoscope.training.batches import SUBTYPES, PixelSet
+from pneumoscope.training.out_of_fold import read_out_of_fold
 from pneumoscope.training.run_folder import RunFolder
 
-MODEL_VERSION = "1.3.0"
+MODEL_VERSION = "2.0.0"
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,7 @@ def export_run(run: RunFolder, out: Path, quantizations: Sequence[Quantization],
         run: of ``pneumoscope train``.
         out: folder for ``NAME-QUANTIZATION.tflite``, ``NAME-QUANTIZATION-mediapipe.tflite``, ``NAME.keras``,
             ``NAME.h5``, ``NAME-saved-model/``, ``parity.json``, ``parity.html`` and
-            ``validation-QUANTIZATION.json``.
+            ``out-of-fold.json``.
         quantizations: of the one-file models.
         forms: what to write.
 
@@ -104,7 +112,7 @@ class _Export:
     def __init__(self, run: RunFolder, out: Path) -> None:
         self._run, self._out = run, out
         self._recipe, self._seed, self._settings = run.read_settings()
-        self._network, self._run_images = best_network(run), RunImages(run)
+        self._network, self._run_images = run.load_best(), RunImages(run)
         self._calibrated = calibrated_run(self._network, self._run_images)
         self._graph = assemble_graph(self._network, self._calibrated.calibration, self._calibrated.typicality)
         self._images = _radiographs(list(self._run_images.validation.values()))
@@ -114,6 +122,7 @@ class _Export:
             self._calibrated.default_operating_point,
             self._calibrated.typicality_limit,
         )
+        self._reports = self._report_out_of_fold()
         self._float32: dict[Form, bytes] = {}
 
     def graph_for(self, quantization: Quantization) -> keras.Model:
@@ -138,8 +147,7 @@ class _Export:
         comparison = Comparison(parity, judged)
         if parity.broken:
             return comparison, None
-        reports = self._validate(judged, contract)
-        card = write_card(CardFacts(contract, self._run_images.rows, reports, parity))
+        card = write_card(CardFacts(contract, self._run_images.rows, self._reports, parity))
         stem = f"{contract.name}-{quantization}"
         if form is Form.MEDIAPIPE:
             file = self._out / f"{stem}-mediapipe.tflite"
@@ -147,8 +155,8 @@ class _Export:
             return comparison, file
         file = self._out / f"{stem}.tflite"
         write_atomically(file, pack(flatbuffer, contract, card))
-        content = {role.value: report.to_json() for role, report in reports.items()}
-        _write_json(self._out / f"validation-{quantization}.json", content)
+        content = {name: report.to_json() for name, report in self._reports.items()}
+        _write_json(self._out / "out-of-fold.json", content)
         return comparison, file
 
     def write_parity(self, compared: Sequence[Comparison]) -> None:
@@ -157,18 +165,18 @@ class _Export:
             self._out / "parity.json",
             {
                 "notice": RESEARCH_USE_ONLY,
-                "model": {"name": self._recipe.network, "version": MODEL_VERSION},
+                "model": {"name": self._recipe.name, "version": MODEL_VERSION},
                 "radiographs": {role.value: len(images.rows) for role, images in self._run_images.validation.items()},
                 "exports": [dataclasses.asdict(comparison.parity) for comparison in compared],
             },
         )
         points = list(self._calibrated.operating_points.values())
-        page = render_page(f"{self._recipe.network} {MODEL_VERSION}", compared, self._reference, points)
+        page = render_page(f"{self._recipe.name} {MODEL_VERSION}", compared, self._reference, points)
         write_atomically(self._out / "parity.html", page.encode())
 
     def write_others(self, forms: Sequence[Form]) -> tuple[Path, ...]:
         """Keras' and TensorFlow's formats."""
-        name, files = self._recipe.network, []
+        name, files = self._recipe.name, []
         if Form.KERAS in forms:
             files += save_keras(self._graph, self._out, name)
         if Form.SAVED_MODEL in forms:
@@ -195,8 +203,10 @@ class _Export:
         origin = Provenance(
             recipe.name, self._seed, settings["manifest_sha256"], self._run.best_epoch(), settings["versions"]
         )
+        people = [origin.population for origin in origins_of(self._run_images.rows)]
+        population = Population.together(people) if people else None
         return Contract(
-            name=recipe.network,
+            name=recipe.name,
             version=MODEL_VERSION,
             graph_sha256="",  # filled in by pack()
             quantization=quantization,
@@ -209,21 +219,33 @@ class _Export:
             parameters=self._network.count_params(),
             provenance=origin,
             subtypes=SUBTYPES if recipe.classes == 3 else (),
+            intended_use=_intended_use(population),
+            population=population,
         )
 
-    def _validate(self, judged: Judgements, contract: Contract) -> dict[Role, EvaluationReport]:
-        reports, begin = {}, 0
-        for role, images in self._run_images.validation.items():
-            part = slice(begin, begin + len(images.rows))
-            reports[role] = _report(judged, part, images, role, contract)
-            begin = part.stop
-        return reports
+    def _report_out_of_fold(self) -> dict[str, EvaluationReport]:
+        """Figures of the network's members, each on the patients that it was not trained on."""
+        scores, calibrated = read_out_of_fold(self._run.out_of_fold), self._calibrated
+        points = {name: point.threshold for name, point in calibrated.operating_points.items()}
+        return report_out_of_fold(
+            scores,
+            calibrated.calibration.probability(scores.logits),
+            threshold=points[calibrated.default_operating_point],
+            operating_point=calibrated.default_operating_point,
+            operating_points=points,
+            model={"name": self._recipe.name, "version": MODEL_VERSION},
+        )
 
 
 _SHAPES: dict[Form, tuple[Callable[[keras.Model], keras.Model], Callable[[bytes, NDArray[np.uint8]], Judgements]]] = {
     Form.LITERT: (lambda graph: graph, judge_with_litert),
     Form.MEDIAPIPE: (mediapipe.classifier_graph, mediapipe.judge_with_classifier),
 }
+
+
+def _intended_use(population: Population | None) -> str:
+    whom = "patients like those it was trained on" if population is None else population.description
+    return f"{RESEARCH_USE_ONLY} Frontal chest radiographs of {whom}."
 
 
 def _radiographs(parts: Sequence[PixelSet]) -> Radiographs:
@@ -233,27 +255,6 @@ def _radiographs(parts: Sequence[PixelSet]) -> Radiographs:
         np.concatenate([part.positive for part in parts]),
         [row.patient for row in rows],
         [row.path.name for row in rows],
-    )
-
-
-def _report(judged: Judgements, part: slice, images: PixelSet, role: Role, contract: Contract) -> EvaluationReport:
-    """The exported graph's own figures on one validation; refusals are not taken into account."""
-    name, point = contract.operating_point()
-    table = PredictionTable.from_arrays(
-        images.positive.astype(np.int64),
-        judged.probability[part],
-        paths=[row.path.name for row in images.rows],
-        patients=[row.patient for row in images.rows],
-        subtypes=[row.subtype for row in images.rows],
-        subtype_probabilities=None if judged.subtype is None else judged.subtype[part],
-    )
-    return assemble(
-        table,
-        threshold=point.threshold,
-        operating_point=name,
-        operating_points={key: value.threshold for key, value in contract.operating_points.items()},
-        split=role.value,
-        model={"name": contract.name, "version": contract.version, "quantization": contract.quantization.value},
     )
 
 
