@@ -52,8 +52,10 @@ def test_train_takes_images_and_roles_from_the_manifest(data: Path, manifest: Pa
     assert result.exit_code == 0, result.output
     for role in ("train", "grouped", "ordered"):
         assert listed(tmp_path / "run" / "manifest.csv", role) == [str(data / path) for path in listed(manifest, role)]
-    # Another fold of the same manifest is another split, and not one to resume this run with.
-    result = run(*words, tmp_path / "run", "--resume", "--fold", 2)
+    # Another fold held out is another split, and not one to resume this run with.
+    folds = ("data", "split", data, "--out", manifest, "--folds", 3, "--fold", 2, "--ordered-fraction", 0.25)
+    assert run(*folds).exit_code == 0
+    result = run(*words, tmp_path / "run", "--resume")
     assert result.exit_code == 1
     assert "was begun with other images or roles" in result.stderr
 

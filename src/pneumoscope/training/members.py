@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from pneumoscope.datasets.source import LabelledImage, Role
 from pneumoscope.datasets.splits import roles_for_fold
-from pneumoscope.errors import DataError
+from pneumoscope.errors import DataError, TrainingError
 from pneumoscope.files import fill_atomically, make_folder, read_csv, write_atomically
 from pneumoscope.labels import Label
 from pneumoscope.statistics.odds import pneumonia_logit
@@ -52,41 +52,45 @@ def train_recipe(
     Raises:
         TrainingError, DataError: see :func:`~pneumoscope.training.fit.train`.
     """
-    run = RunFolder(out)
+    run, folds = RunFolder(out), _held_out_folds(images, recipe)
+    if only is not None and only not in folds:
+        raise TrainingError(f"member {only}: the recipe's members do not see the folds {', '.join(map(str, folds))}")
     scores = _shortcut_scores(images, run) if recipe.shortcut_balance else None
     if only is None:
-        fit.open_run(run, roles_for_fold(images, 0), recipe, seed, resume=resume)
-    for fold in range(recipe.members) if only is None else [only]:
+        fit.open_run(run, roles_for_fold(images, folds[0]), recipe, seed, resume=resume)
+    for number, fold in enumerate(folds):
+        if only not in (None, fold):
+            continue
         member = run.member(fold)
         begun = resume and member.settings.exists()
         rows = roles_for_fold(images, fold)
-        fit.train(rows, recipe, member.path, seed=seed + fold, resume=begun, shortcut=scores)
+        fit.train(rows, recipe, member.path, seed=seed + number, resume=begun, shortcut=scores)
     if only is not None:
         return run.member(only)
-    members = [run.member(fold) for fold in range(recipe.members)]
+    members = {fold: run.member(fold) for fold in folds}
     write_out_of_fold(run.out_of_fold, score_out_of_fold(images, members, scores or _shortcut_scores(images, run)))
     if len(members) == 1:
-        fill_atomically(run.best, lambda file: shutil.copyfile(members[0].best, file))
+        fill_atomically(run.best, lambda file: shutil.copyfile(members[folds[0]].best, file))
     else:
-        network = join([member.load_best() for member in members], name=recipe.name)
+        network = join([member.load_best() for member in members.values()], name=recipe.name)
         fill_atomically(run.best, lambda file: network.save(file))
-    run.write_log([_mean(records) for records in zip(*(member.read_log() for member in members), strict=True)])
+    run.write_log([_mean(records) for records in zip(*(member.read_log() for member in members.values()), strict=True)])
     return run
 
 
 def score_out_of_fold(
-    images: Sequence[LabelledImage], members: Sequence[RunFolder], shortcut: dict[str, float]
+    images: Sequence[LabelledImage], members: Mapping[int, RunFolder], shortcut: dict[str, float]
 ) -> OutOfFold:
     """Log odds of the images of every member's fold by that member.
 
     Args:
         images: with their folds.
-        members: trained; the first one did not see fold 0, the second not fold 1, and so on.
+        members: trained runs, by the fold that each did not see.
         shortcut: score of each image by its SHA-256, as far as it has one.
     """
-    recipe = members[0].read_settings()[0]
+    recipe = next(iter(members.values())).read_settings()[0]
     held_out, logits = [], []
-    for fold, member in enumerate(members):
+    for fold, member in members.items():
         rows = [row for row in roles_for_fold(images, fold) if row.role is Role.GROUPED]
         pictures = load_pixels(rows, what=f"fold {fold}", lung_field=recipe.lung_field)
         network = member.load_best()
@@ -103,6 +107,16 @@ def score_out_of_fold(
         logits=np.concatenate(logits),
         shortcut=np.array([shortcut.get(row.sha256, np.nan) for row in held_out]),
     )
+
+
+def _held_out_folds(images: Sequence[LabelledImage], recipe: Recipe) -> list[int]:
+    """The fold that each member does not see: the one that is held out as the images are listed, then the next ones."""
+    there = sorted({row.fold for row in images if row.fold is not None})
+    if len(there) < recipe.members:
+        raise TrainingError(f"{recipe.name}: has {recipe.members} members, and the images {len(there)} folds")
+    first = next((row.fold for row in images if row.role is Role.GROUPED and row.fold is not None), there[0])
+    begin = there.index(first)
+    return [there[(begin + number) % len(there)] for number in range(recipe.members)]
 
 
 def _shortcut_scores(images: Sequence[LabelledImage], run: RunFolder) -> dict[str, float]:
