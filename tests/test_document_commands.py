@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from pneumoscope.cli.main import COMMANDS, cli
 from pneumoscope.datasets.phantom import write_phantom_data
 from support import phantom
+from support.calibrated import calibrated_bytes
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = sorted((ROOT / "src/pneumoscope/training/recipes").glob("*.toml"))
@@ -30,6 +31,8 @@ TESTED_ELSEWHERE = {
     "archive score": "needs an archive and minutes: tests/archive/test_jobs.py",
     "archive summary": "needs a job: tests/archive/test_jobs.py",
     "data fetch": "loads an archive: tests/datasets/test_fetch.py",
+    "calibrate": "needs labelled radiographs: tests/cli/test_calibrate_command.py",
+    "monitor": "needs two months of records: tests/monitoring",
     "demo": "tests/demo",
     "train": "minutes: tests/cli/test_train_command.py",
     "export": "needs a finished run: tests/cli/test_train_command.py",
@@ -143,6 +146,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("model.tflite", "other.tflite", "exported/pneumonet-float32.tflite", "DIR/NAME-int8.tflite"):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(model, folder / name)
+    (folder / "calibrated.tflite").write_bytes(calibrated_bytes())
     write_phantom_data(folder / "DATA", patients=15, size=128)
     shutil.copytree(write_phantom_data(folder / "more", patients=3, size=160) / "train", folder / "DATA" / "test")
     for file in (folder / "DATA" / "test").rglob("*.png"):  # other patients than those of train

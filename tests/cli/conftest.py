@@ -10,9 +10,9 @@ from click.testing import CliRunner, Result
 
 from pneumoscope.cli.main import cli
 from pneumoscope.cli.opening import read_model_package
-from pneumoscope.model.contract import CalibrationRecord, ConformalBand, OperatingPoint
 from pneumoscope.model.packaging import pack
 from support import phantom
+from support.calibrated import calibrated_bytes
 from support.cli_kit import Run
 
 
@@ -28,23 +28,9 @@ def open_minded_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def calibrated_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same in contract version 2, as if its scores were calibrated where half of the patients are ill."""
-    package, _ = read_model_package(None)
-    ci95 = {"sensitivity": (0.85, 0.94), "specificity": (0.75, 0.84)}
-    contract = dataclasses.replace(
-        package.contract,
-        typicality_limit=0.0,
-        name="calibrated",
-        operating_points={
-            "balanced": OperatingPoint(0.5, 0.9, 0.8, ci95),
-            "high_sensitivity": OperatingPoint(0.01, 0.99, 0.5, ci95),
-        },
-        conformal=ConformalBand(0.9, 0.0, 1.0),
-        calibration=CalibrationRecord(0.5, "nothing: made for a test", 1, 1),
-        contract_version=2,
-    )
+    """The same in contract version 2, uncertain of every score."""
     file = tmp_path_factory.mktemp("model") / "calibrated.tflite"
-    file.write_bytes(pack(package.graph, contract, package.card))
+    file.write_bytes(calibrated_bytes())
     return file
 
 

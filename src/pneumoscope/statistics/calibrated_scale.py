@@ -81,7 +81,15 @@ class CalibratedScale:
 
 
 @dataclass(frozen=True, eq=False)
-class _Fit:
+class Fit:
+    """What is fitted, before anything is measured.
+
+    Attributes:
+        affine: of the log odds.
+        thresholds: by operating point.
+        band: ``None`` where nothing is promised.
+    """
+
     affine: Affine
     thresholds: Mapping[str, float]
     band: Band | None
@@ -152,12 +160,18 @@ def _half_the_errors(scores: Floats, weights: Floats) -> float:
     return min(float(sigmoid(np.array(middle))), float(np.nextafter(BALANCED, 0)))
 
 
-def _fit(scores: LabelledScores, coverage: float | None) -> _Fit:
+def fit_once(scores: LabelledScores, coverage: float | None = COVERAGE) -> Fit:
+    """Fit scale, thresholds and band on all of the scores; :func:`fit_scale` measures them too.
+
+    Args:
+        scores: out of fold.
+        coverage: promised for each class; ``None`` for no band.
+    """
     weights = neutral_weights(scores)
     affine = fit_affine(scores.logits, scores.labels, weights)
     probabilities = affine.probability(scores.logits)
     promised = [(group.members, group.weights) for group in groups_of(scores) if group.promised]
-    return _Fit(
+    return Fit(
         affine,
         choose_thresholds(scores.labels, probabilities, weights),
         None if coverage is None else fit_band(scores.labels, probabilities, promised, coverage=coverage),
@@ -180,10 +194,10 @@ def fit_scale(
     """
     groups = list(groups_of(scores))
     promised = coverage if least_images(scores) >= LEAST_IMAGES else None
-    fitted = _fit(scores, promised)
+    fitted = fit_once(scores, promised)
     crossed = least_patients(scores) >= folds
     number = fold_numbers(scores, folds) if crossed else np.zeros(len(scores.logits), dtype=np.int64)
-    by_fold = [_fit(scores.part(number != fold), promised) for fold in range(folds)] if crossed else [fitted]
+    by_fold = [fit_once(scores.part(number != fold), promised) for fold in range(folds)] if crossed else [fitted]
     probabilities = np.empty(len(scores.logits))
     for fold, fit in enumerate(by_fold):
         probabilities[number == fold] = fit.affine.probability(scores.logits[number == fold])
@@ -213,8 +227,8 @@ def fit_scale(
 
 
 def _measured_band(
-    fitted: _Fit,
-    by_fold: Sequence[_Fit],
+    fitted: Fit,
+    by_fold: Sequence[Fit],
     number: NDArray[np.int64],
     labels: Labels,
     probabilities: Floats,
