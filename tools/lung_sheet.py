@@ -1,14 +1,16 @@
 """A sheet of radiographs with the lungs that the lung-field network finds, to be looked at; never to be committed.
 
-    python tools/lung_sheet.py DATA --out sheet.png [--count 100] [--choose random|least|cut]
+    python tools/lung_sheet.py DATA --out sheet.png [--count 100] [--choose random|least|cut] [--json reports/x.json]
 
 Lungs are tinted red, the box that the classifier sees is green. `least` takes the pictures with the smallest share of
-lungs, `cut` those whose lungs reach farthest along an edge. Prints how many pictures have no lungs, how many are cut.
+lungs, `cut` those whose lungs reach farthest along an edge. Prints how many pictures have no lungs and how many are
+cut; --json writes the figures.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 from pathlib import Path
 
@@ -33,18 +35,36 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--choose", choices=("random", "least", "cut"), default="random")
+    parser.add_argument("--json", type=Path)
     wanted = parser.parse_args()
     files = sorted(path for path in wanted.data.rglob("*") if path.suffix.lower() in IMAGE_ENDINGS)
     pictures = np.stack([shrink(read_image(file).pixels, width=PICTURE_SIDE, height=PICTURE_SIDE) for file in files])
     fields = find_lungs(pictures)
     limits = LungField(PICTURE_SIDE)
     without = [index for index, mask in enumerate(fields.masks) if limits.reasons(mask)]
-    cut = sum(bool(limits.notes(mask)) for mask in fields.masks)
-    print(f"{len(files)} pictures: {len(without)} without lungs, {cut} with lungs at an edge")
+    counted = figures(fields, without=len(without), cut=sum(bool(limits.notes(mask)) for mask in fields.masks))
+    print(json.dumps(counted, indent=2))
     for index in without[:20]:
-        print(f"- {files[index].name}: {fields.shares[index]:.1%} lung")
+        print(f"- {files[index].name}: {fields.shares[index]:.1%} surely lung")
+    if wanted.json:
+        wanted.json.write_text(json.dumps(counted, indent=2) + "\n", encoding="utf-8")
     chosen = choose(fields, wanted.choose)[: wanted.count]
     draw(pictures[chosen], fields.masks[chosen], fields.boxes[chosen]).save(wanted.out)
+
+
+def figures(fields: LungFields, *, without: int, cut: int) -> dict[str, float]:
+    """What the documents say of a data set's lung fields."""
+    sure = fields.shares.astype(np.float64)
+    return {
+        "pictures": len(sure),
+        "without_lungs": without,
+        "lungs_at_an_edge": cut,
+        "surely_lung_min": round(float(sure.min()), 4),
+        "surely_lung_percentile_1": round(float(np.percentile(sure, 1)), 4),
+        "surely_lung_median": round(float(np.median(sure)), 4),
+        "box_width_mean": round(float((fields.boxes[:, 2] - fields.boxes[:, 0]).mean()), 4),
+        "box_height_mean": round(float((fields.boxes[:, 3] - fields.boxes[:, 1]).mean()), 4),
+    }
 
 
 def choose(fields: LungFields, how: str) -> NDArray[np.intp]:

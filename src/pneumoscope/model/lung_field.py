@@ -30,7 +30,7 @@ class LungField:
 
     classifier_side: int
     sure: float = 0.9
-    least_share: float = 0.05
+    least_share: float = 0.06
     edge_share: float = 0.1
 
     def __post_init__(self) -> None:
