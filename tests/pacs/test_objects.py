@@ -152,6 +152,12 @@ def test_the_word_normal_is_never_written(
     assert "normal" not in " ".join((result.finding.headline, *result.finding.remarks)).lower()
 
 
+@pytest.mark.parametrize(("probability", "written"), [(1.0, 99.9), (0.0, 0.1), (0.25, 25.0)])
+def test_nothing_is_written_as_certain(probability: float, written: float, model: Model) -> None:
+    prediction = dataclasses.replace(model.predict(child_file()), probability=probability)
+    assert describe(prediction, model.contract).certainty == written
+
+
 def test_notes_reach_the_record(model: Model) -> None:
     prediction = model.predict(child_file())
     noted = dataclasses.replace(prediction, notes=("lungs cut off at the top",))

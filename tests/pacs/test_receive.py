@@ -56,13 +56,13 @@ class Site:
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.settings = Receive(port=0, minimum_free_megabytes=1, idle_seconds=5, **settings)
         self.spool = Spool(folder / "spool")
-        self.queue = Queue(self.spool.queue_file)
+        self.queue, self.received = Queue(self.spool.queue_file), Queue(self.spool.queue_file)
         self.trail = folder / "audit.jsonl"
         self.answers: list[tuple[str, list[str], list[str]]] = []
         self.receiver = Receiver(
             self.settings,
             self.spool,
-            lambda: Queue(self.spool.queue_file),
+            self.received,
             AuditTrail(self.spool.folder, self.trail),
             lambda *answer: self.answers.append(answer),
         )
@@ -105,6 +105,7 @@ def make_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
     for site in made:
         site.receiver.stop()
         site.queue.close()
+        site.received.close()
     made.clear()
     with warnings.catch_warnings():
         # pynetdicom leaves the sockets of broken associations to the garbage collector.
@@ -313,7 +314,7 @@ def test_a_taken_port_is_said_so(site: Site, tmp_path: Path) -> None:
     receiver = Receiver(
         dataclasses.replace(site.settings, port=site.port),
         site.spool,
-        lambda: site.queue,
+        site.queue,
         AuditTrail(tmp_path, tmp_path / "audit"),
         lambda *_: None,
     )

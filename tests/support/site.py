@@ -41,9 +41,10 @@ class Hospital:
     Args:
         folder: of everything.
         model: content of the one-file model.
-        archive: lines for ``[archive]``; C-STORE to Orthanc for ``None``.
-        extra: further lines for the settings.
+        dicomweb: deliver by STOW-RS; by C-STORE otherwise.
         mode: ``serve`` or ``watch``.
+        keep_time: let the gateway's clock go; else it stands, and two runs may be compared.
+        orthanc: further settings of Orthanc.
     """
 
     def __init__(
@@ -52,12 +53,12 @@ class Hospital:
         model: bytes,
         *,
         dicomweb: bool = False,
-        extra: str = "",
+        keep_time: bool = False,
         mode: str = "serve",
         **orthanc: Any,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.mode, self.port = folder, mode, free_port()
+        self.folder, self.mode, self.port, self.keep_time = folder, mode, free_port(), keep_time
         self.orthanc = Orthanc(folder / "orthanc", gateway_port=self.port, **orthanc)
         (folder / "model.tflite").write_bytes(model)
         (folder / "grave").mkdir(exist_ok=True)
@@ -91,7 +92,6 @@ class Hospital:
             maximum_age = 5
             [status]
             port = 0
-            {extra}
             """
         )
         self.gateway: subprocess.Popen[bytes] | None = None
@@ -101,8 +101,10 @@ class Hospital:
         """Start the gateway and wait until it listens."""
         environment = os.environ | {ARCHIVE_PASSWORD: PASSWORD, WATCH_PASSWORD: PASSWORD}
         log = (self.folder / "gateway.log").open("ab")
+        dying = [str(_DYING), str(self.settings), self.mode, str(self.folder / "grave"), *die_at]
+        plain = ["-m", "pneumoscope", "pacs", self.mode, "--settings", str(self.settings)]
         self.gateway = subprocess.Popen(
-            [sys.executable, str(_DYING), str(self.settings), self.mode, str(self.folder / "grave"), *die_at],
+            [sys.executable, *(plain if self.keep_time else dying)],
             env=environment,
             stdout=log,
             stderr=log,

@@ -122,12 +122,18 @@ class Database:
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA_VERSION:
             raise GatewayError(f"queue {self._file}: written by a newer Pneumoscope; install that one")
+        if version == SCHEMA_VERSION and self._boot() == clock.boot():
+            return
         with self.transaction() as run:
             for statement in _SCHEMA.split(";\n"):
                 if statement.strip():
                     run(statement)
             run(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            row = run("SELECT value FROM notes WHERE name = 'boot'").fetchone()
-            if row is None or row["value"] != clock.boot():
+            if self._boot() != clock.boot():
                 run("UPDATE jobs SET due = 0, owner = NULL WHERE due > 0")
                 run(KEEP_NOTE, ("boot", clock.boot()))
+
+    def _boot(self) -> str | None:
+        """The start of the machine that the times in the file count from."""
+        row = self._connection.execute("SELECT value FROM notes WHERE name = 'boot'").fetchone()
+        return None if row is None else str(row["value"])

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from pneumoscope.model.contract import Contract
 from pneumoscope.model.prediction import Prediction, Status
+
+LEAST_DOUBT: Final = 0.1
+"""Percent that are left to doubt in whatever is written into a record."""
 
 
 class Presence(StrEnum):
@@ -26,8 +30,8 @@ class Finding:
         presence: coded in the report.
         headline: one line for people. Never the word "normal": a model that does not see one disease says nothing
             about all others.
-        certainty: P(pneumonia) in percent, 0 to 100, at the prevalence the model was calibrated to; ``None`` where
-            nothing was evaluated.
+        certainty: P(pneumonia) in percent at the prevalence the model was calibrated to, 0.1 to 99.9: no model is
+            certain. ``None`` where nothing was evaluated.
         remarks: the operating point with its figures, notes, and reasons; one sentence or two each.
     """
 
@@ -56,9 +60,9 @@ def describe(prediction: Prediction, contract: Contract) -> Finding:
     remarks = (figures, *(f"Note: {note}." for note in prediction.notes))
     if presence is Presence.INDETERMINATE:
         undecided = f"The model does not decide between its two labels here; the output {side} the operating point."
-        return Finding(presence, "Pneumonia: indeterminate", 100 * prediction.probability, (undecided, *remarks))
+        return Finding(presence, "Pneumonia: indeterminate", _percent(prediction.probability), (undecided, *remarks))
     return Finding(
-        presence, f"Pneumonia: {side.removeprefix('is ')} operating point", 100 * prediction.probability, remarks
+        presence, f"Pneumonia: {side.removeprefix('is ')} operating point", _percent(prediction.probability), remarks
     )
 
 
@@ -67,6 +71,10 @@ def not_evaluated(reasons: tuple[str, ...]) -> Finding:
     return Finding(
         Presence.NOT_EVALUATED, "Pneumonia: not evaluated", None, tuple(f"Not evaluated: {r}." for r in reasons)
     )
+
+
+def _percent(probability: float) -> float:
+    return min(max(100 * probability, LEAST_DOUBT), 100 - LEAST_DOUBT)
 
 
 def _presence(prediction: Prediction, above: bool) -> Presence:

@@ -47,10 +47,9 @@ class Gateway:
         self.spool = Spool(settings.spool)
         self._lock = _take_lock(settings.spool / LOCK_FILE)
         self.audit = AuditTrail(settings.spool, settings.audit_log)
-        self.queue = self.open_queue()
+        self.queue, self._received = self.open_queue(), self.open_queue()
         self._stop = threading.Event()
         self._workers: dict[str, Any] = {}
-        self._answers = threading.local()
 
     def open_queue(self) -> Queue:
         """A queue for the calling thread."""
@@ -79,9 +78,10 @@ class Gateway:
         from pneumoscope.pacs.status import StatusServer
 
         recovered = self.recover()
-        receiver = Receiver(self.settings.receive, self.spool, self.open_queue, self.audit, self._commitment)
+        receiver = Receiver(self.settings.receive, self.spool, self._received, self.audit, self._commitment)
         page = StatusServer(self.settings, self.open_queue, self.spool) if self.settings.status.port else None
         ports = {"dicom": receiver.start()}
+        watcher = None
         try:
             if page is not None:
                 ports["status"] = page.start()
@@ -108,6 +108,7 @@ class Gateway:
     def close(self) -> None:
         """Let another gateway use the spool."""
         self.queue.close()
+        self._received.close()
         self._lock.close()
 
     def _look_after(self) -> None:
@@ -163,9 +164,7 @@ class Gateway:
         return thread
 
     def _commitment(self, transaction_uid: str, kept: list[str], lost: list[str]) -> None:
-        if not hasattr(self._answers, "queue"):
-            self._answers.queue = self.open_queue()
-        take_answer(self._answers.queue, self.audit, self.settings, transaction_uid, kept, lost)
+        take_answer(self._received, self.audit, self.settings, transaction_uid, kept, lost)
 
     def _adopt(self, name: str) -> int:
         """Give a row to an image whose receiver died before it could; its sender was never told that it is safe."""

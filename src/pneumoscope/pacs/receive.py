@@ -88,21 +88,21 @@ class Receiver:
     Args:
         settings: of the SCP.
         spool: where images go.
-        open_queue: gives a queue for the calling thread.
+        queue: for the receiver alone; its threads take turns.
         audit: trail.
-        commitment: told of the archive's answers.
+        commitment: told of the archive's answers, by one thread at a time.
     """
 
     def __init__(
         self,
         settings: Receive,
         spool: Spool,
-        open_queue: Callable[[], Queue],
+        queue: Queue,
         audit: AuditTrail,
         commitment: CommitmentAnswer,
     ) -> None:
         self._settings, self._spool, self._audit, self._commitment = settings, spool, audit, commitment
-        self._open_queue, self._queues = open_queue, threading.local()
+        self._queue, self._turn = queue, threading.Lock()
         self._rates: defaultdict[str, _Rate] = defaultdict(lambda: _Rate(settings.images_per_minute))
         self._server: Any = None
         # Its loggers quote what peers send: identity, in the end.
@@ -149,12 +149,6 @@ class Receiver:
         """Stop listening; associations in progress are aborted, and their senders try again."""
         if self._server is not None:
             self._server.shutdown()
-
-    def _queue(self) -> Queue:
-        if not hasattr(self._queues, "queue"):
-            self._queues.queue = self._open_queue()
-        queue: Queue = self._queues.queue
-        return queue
 
     def _store(self, event: Any) -> Dataset | int:
         source = str(event.assoc.requestor.ae_title)
@@ -206,12 +200,13 @@ class Receiver:
                 source=source,
                 file=file,
             )
-            (added,) = self._queue().add([arrival])
+            with self._turn:
+                (added,) = self._queue.add([arrival])
+                if added is not Added.NEW and not self._queue.holds(arrival):
+                    self._spool.remove(file)  # of another content, or of a job whose files were purged
         except (OSError, GatewayError):
             raise _Refusal(OUT_OF_RESOURCES, "disk or queue cannot be written") from None
         reached(Step.ROW_ON_DISK)
-        if added is not Added.NEW and not self._queue().holds(arrival):
-            self._spool.remove(file)  # of another content, or of a job whose files were purged
         if added is Added.CONFLICT:
             raise _Refusal(CONFLICT, "another image of this UID was taken before")
         return added, arrival
@@ -222,7 +217,8 @@ class Receiver:
             answer = event.event_information
             kept = [str(item.ReferencedSOPInstanceUID) for item in answer.get("ReferencedSOPSequence", [])]
             lost = [str(item.ReferencedSOPInstanceUID) for item in answer.get("FailedSOPSequence", [])]
-            self._commitment(str(answer.TransactionUID), kept, lost)
+            with self._turn:
+                self._commitment(str(answer.TransactionUID), kept, lost)
         except Exception:  # noqa: BLE001 - whatever a peer sends must not end its association without an answer
             return 0x0110, None
         return SUCCESS, None
