@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pneumoscope.archive.job import Settings, read_settings
+from pneumoscope.drawing.page import render
 from pneumoscope.errors import ArchiveError
 from pneumoscope.files import write_atomically
 from pneumoscope.model.contract import RESEARCH_USE_ONLY
@@ -152,13 +153,8 @@ def _find_duplicates(summary: Summary, folder: Path) -> None:
 
 def write_summary(folder: Path) -> Summary:
     """Summarise a job into ``summary.json`` and ``summary.html`` in its folder."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     summary = summarise(folder)
-    pages = Environment(
-        loader=PackageLoader("pneumoscope.archive", "templates"), autoescape=True, undefined=StrictUndefined
-    )
-    page = pages.get_template("summary.html.j2").render(s=summary, research_use_only=RESEARCH_USE_ONLY)
+    page = render("pneumoscope.archive", "summary.html.j2", s=summary, research_use_only=RESEARCH_USE_ONLY)
     text = json.dumps(summary.as_dict(), indent=2, ensure_ascii=False) + "\n"
     write_atomically(folder / "summary.json", text.encode("utf-8", "backslashreplace"))
     write_atomically(folder / "summary.html", page.encode("utf-8", "backslashreplace"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Sequence
 from html import escape
 from importlib import resources
@@ -18,6 +17,7 @@ from PIL import Image
 from pneumoscope.demo.cases import Case
 from pneumoscope.drawing import score_bar
 from pneumoscope.drawing.heatmap import PLASMA, overlay
+from pneumoscope.drawing.png import data_uri
 from pneumoscope.imaging.radiograph import Radiograph
 from pneumoscope.model import wording
 from pneumoscope.model.classifier import Model
@@ -123,6 +123,6 @@ def _figure(pixels: NDArray[np.uint8], caption: str, title: str) -> str:
     # JPEG keeps a page of 34 cases near 2 MB; nothing is computed from these pictures.
     buffer = BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=88)
-    uri = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    uri = data_uri(buffer.getvalue(), "image/jpeg")
     alt = escape(f"{caption}: {title}")
     return f'<figure><img src="{uri}" alt="{alt}"><figcaption>{caption}</figcaption></figure>'

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
+from pneumoscope.drawing.page import render as render_template
+from pneumoscope.drawing.png import data_uri
 from pneumoscope.evaluation.explanations.plots import TITLES
 from pneumoscope.evaluation.explanations.summary import Heatmap
 from pneumoscope.evaluation.report import REFUSAL_RULE, EvaluationReport
@@ -69,26 +70,20 @@ def render(
         render_error: path -> PNG bytes of a wrongly judged image, or ``None`` where it cannot be drawn.
         render_heatmaps: path -> PNG bytes of an image with its heatmaps side by side, likewise.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("pneumoscope.evaluation", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        figure=_number,
-        percent=_percent,
-        interval=_interval,
-        percents=_percents,
-        title_of=title_of,
-        heatmap=_heatmap,
-        mean=_mean,
-        ratio=_ratio,
-    )
-    page: str = environment.get_template("report.html.j2").render(
+    filters: Mapping[str, Callable[..., Any]] = {
+        "figure": _number,
+        "percent": _percent,
+        "interval": _interval,
+        "percents": _percents,
+        "title_of": title_of,
+        "heatmap": _heatmap,
+        "mean": _mean,
+        "ratio": _ratio,
+    }
+    return render_template(
+        "pneumoscope.evaluation",
+        "report.html.j2",
+        filters,
         notice=RESEARCH_USE_ONLY,
         refusal_rule=REFUSAL_RULE,
         report=report.to_json(),
@@ -97,10 +92,9 @@ def render(
         metrics=list(report.metrics.items()),
         errors=confident_errors(report, render_error),
         wrong=report.counts.fp + report.counts.fn,
-        figures=[(name, CAPTIONS[name], _data_uri(content)) for name, content in figures.items()],
+        figures=[(name, CAPTIONS[name], data_uri(content)) for name, content in figures.items()],
         heatmaps=_heatmap_examples(report, render_heatmaps),
     )
-    return page
 
 
 def confident_errors(
@@ -127,7 +121,7 @@ def confident_errors(
                 LABEL_NAMES[table.labels[row]],
                 LABEL_NAMES[decisions[row]],
                 float(table.probabilities[row]),
-                None if picture is None else _data_uri(picture),
+                None if picture is None else data_uri(picture),
             )
         )
     return errors
@@ -140,7 +134,7 @@ def _heatmap_examples(
     if report.explanations is None or render_heatmaps is None:
         return []
     drawn = ((path, render_heatmaps(path)) for path in report.explanations.scores.paths[:HEATMAPS_SHOWN])
-    return [(path, _data_uri(picture)) for path, picture in drawn if picture is not None]
+    return [(path, data_uri(picture)) for path, picture in drawn if picture is not None]
 
 
 def title_of(metric: str) -> str:
@@ -152,10 +146,6 @@ def title_of(metric: str) -> str:
 
 def _model_name(model: Mapping[str, Any]) -> str:
     return " ".join(str(model[key]) for key in ("name", "version") if key in model) or "unnamed model"
-
-
-def _data_uri(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
 def _heatmap(name: str) -> str:

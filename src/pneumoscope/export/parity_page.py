@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pneumoscope.drawing.page import render as render_template
+from pneumoscope.drawing.png import data_uri
 from pneumoscope.evaluation.plots import BLUE, GREY, VERMILION
 from pneumoscope.export.parity import Judgements, Parity
 from pneumoscope.model.contract import RESEARCH_USE_ONLY, OperatingPoint
+from pneumoscope.statistics.odds import logit
 
 _SATURATED = 1e-6
 
@@ -41,31 +42,16 @@ def render_page(
         reference: Keras' judgements of the same images.
         points: whose thresholds the plots show.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("pneumoscope.export", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page: str = environment.get_template("parity.html.j2").render(
+    return render_template(
+        "pneumoscope.export",
+        "parity.html.j2",
         model=model,
         notice=RESEARCH_USE_ONLY,
         measured=[comparison.parity for comparison in comparisons],
         number=lambda value: "undefined" if value is None else f"{value:.4g}",
         percent=lambda value: f"{value:.1%}",
-        figure="data:image/png;base64,"
-        + base64.b64encode(_figure(comparisons, reference, [point.threshold for point in points])).decode("ascii"),
+        figure=data_uri(_figure(comparisons, reference, [point.threshold for point in points])),
     )
-    return page
-
-
-def _log_odds(probability: NDArray[np.float64]) -> NDArray[np.float64]:
-    clipped = np.clip(probability, _SATURATED, 1 - _SATURATED)
-    odds: NDArray[np.float64] = np.log(clipped) - np.log1p(-clipped)
-    return odds
 
 
 def _figure(comparisons: Sequence[Comparison], reference: Judgements, thresholds: Sequence[float]) -> bytes:
@@ -74,12 +60,12 @@ def _figure(comparisons: Sequence[Comparison], reference: Judgements, thresholds
 
     figure = Figure(figsize=(9, 3.4 * len(comparisons)), layout="constrained")
     rows = figure.subplots(len(comparisons), 2, squeeze=False)
-    ours = _log_odds(reference.probability)
-    cuts = _log_odds(np.asarray(thresholds))
+    ours = logit(reference.probability, edge=_SATURATED)
+    cuts = logit(np.asarray(thresholds), edge=_SATURATED)
     for (scatter, histogram), comparison in zip(rows, comparisons, strict=True):
         title = f"{comparison.parity.quantization}, {comparison.parity.form}"
         scatter.axline((0, 0), slope=1, color=GREY, lw=0.8)
-        scatter.plot(ours, _log_odds(comparison.judged.probability), ".", ms=3, color=BLUE)
+        scatter.plot(ours, logit(comparison.judged.probability, edge=_SATURATED), ".", ms=3, color=BLUE)
         for cut in cuts:
             scatter.axvline(cut, color=VERMILION, lw=0.6)
             scatter.axhline(cut, color=VERMILION, lw=0.6)

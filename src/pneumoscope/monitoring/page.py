@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from io import BytesIO
 from typing import Any, Final
 
 import numpy as np
 
+from pneumoscope.drawing.page import render as render_template
+from pneumoscope.drawing.png import data_uri
 from pneumoscope.model.contract import RESEARCH_USE_ONLY
 from pneumoscope.model.wording import share
 from pneumoscope.monitoring.drift import Drift, smallest_distance
@@ -19,13 +20,10 @@ _BINS: Final = 40
 
 def render(drift: Drift, baseline: Sample, now: Sample, model: str | None) -> str:
     """The page: the verdict, a table of everything compared, and a picture of every distribution."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("pneumoscope.monitoring", "templates"), autoescape=True, undefined=StrictUndefined
-    )
-    environment.filters["share"] = share
-    page: str = environment.get_template("drift.html.j2").render(
+    return render_template(
+        "pneumoscope.monitoring",
+        "drift.html.j2",
+        {"share": share},
         notice=RESEARCH_USE_ONLY,
         drift=drift,
         baseline=baseline,
@@ -38,7 +36,6 @@ def render(drift: Drift, baseline: Sample, now: Sample, model: str | None) -> st
             if len(baseline.values(feature)) and len(now.values(feature))
         ],
     )
-    return page
 
 
 def prometheus(drift: Drift, model: str | None) -> str:
@@ -77,4 +74,4 @@ def _picture(feature: Feature, baseline: Sample, now: Sample) -> str:
     axes.legend(frameon=False, fontsize=8)
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=130)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return data_uri(buffer.getvalue())

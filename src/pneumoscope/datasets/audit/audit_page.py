@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import io
 import json
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from PIL import Image
 
 from pneumoscope.datasets.audit.findings import Audit
+from pneumoscope.drawing.page import render as render_template
+from pneumoscope.drawing.png import data_uri
 from pneumoscope.errors import DataError
 from pneumoscope.imaging.reader import read_image
 from pneumoscope.model.contract import RESEARCH_USE_ONLY
@@ -57,9 +56,9 @@ def write_audit(audit: Audit, data_dir: Path, out: Path) -> tuple[Path, Path]:
 
 def render_page(audit: Audit, data_dir: Path) -> str:
     """The page as HTML, thumbnails and styles inside."""
-    template = files("pneumoscope.datasets.audit").joinpath("templates", "audit.html.j2").read_text("utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page: str = environment.from_string(template).render(
+    return render_template(
+        "pneumoscope.datasets.audit",
+        "audit.html.j2",
         audit=audit,
         notice=RESEARCH_USE_ONLY,
         version=version("pneumoscope"),
@@ -67,7 +66,6 @@ def render_page(audit: Audit, data_dir: Path) -> str:
         shown=_SHOWN,
         thumbnail=lambda path: thumbnail(data_dir / path),
     )
-    return page
 
 
 def thumbnail(path: Path) -> str:
@@ -76,4 +74,4 @@ def thumbnail(path: Path) -> str:
     image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=70)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+    return data_uri(stream.getvalue(), "image/jpeg")
