@@ -7,6 +7,7 @@ import pytest
 import sklearn.metrics as sk
 from scipy.stats import binom
 
+from pneumoscope.statistics import bootstrap
 from pneumoscope.statistics.bootstrap import (
     ROC_GRID,
     Resampling,
@@ -88,3 +89,16 @@ def test_draws_without_trials_are_left_out_and_too_many_give_no_interval() -> No
     assert percentile_interval(np.array([np.nan, 0.5, 0.5])) == (0.5, 0.5)
     assert percentile_interval(np.array([np.nan, np.nan, 0.5])) is None
     assert percentile_band(np.full((4, 3), np.nan)) is None
+
+
+def test_many_patients_are_drawn_anew_and_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Resampling.draw(None, 40, draws=120, seed=3)
+    ones = np.ones(40)
+    with monkeypatch.context() as patch:
+        patch.setattr(bootstrap, "_KEPT", 0)
+        again = Resampling.draw(None, 40, draws=120, seed=3)
+        assert [len(chunk) for chunk in again.chunks()] == [50, 50, 20]
+        np.testing.assert_array_equal(again.counts, kept.counts)
+        np.testing.assert_array_equal(again.totals(ones), kept.totals(ones))
+        assert "_few" not in vars(again)
+    assert (kept.totals(ones) == 40).all()

@@ -236,7 +236,7 @@ def assemble(
             "draws": draws,
             "seed": seed,
             "interval": "percentile",
-            "clusters": int(resampling.counts.shape[1]),
+            "clusters": resampling.patients,
             "clustered_by": "patient" if table.patients is not None else "image (no patient keys were given)",
             "images_without_patient": len(table) if table.patients is None else table.patients.count(None),
         },

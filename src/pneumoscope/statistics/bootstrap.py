@@ -7,8 +7,9 @@ once; each figure of a draw is then a weighted sum along that order.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -21,21 +22,26 @@ DRAWS: Final = 2000
 MIN_DEFINED_SHARE: Final = 0.5
 ROC_GRID: Final = np.linspace(0.0, 1.0, 201)
 _CHUNK: Final = 50  # draws at a time: keeps the working arrays of 5,000 images within a few MB
+_KEPT: Final = 5_000_000  # numbers of a resampling that is kept: 20 MB
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Resampling:
-    """B draws of patients with replacement.
+    """B draws of patients with replacement, a chunk of them in memory at a time.
 
     Attributes:
         cluster: ``int64 [N]``, the patient number of each image.
-        counts: ``int32 [B, patients]``, how often each draw holds each patient.
+        patients: how many there are.
+        draws: B.
+        seed: of the draws.
     """
 
     cluster: NDArray[np.int64]
-    counts: NDArray[np.int32]
+    patients: int
+    draws: int
+    seed: int
 
     @classmethod
     def draw(
@@ -45,16 +51,37 @@ class Resampling:
         known = patients if patients is not None else [None] * images
         keys = np.asarray([f"image {row}" if key is None else f"patient {key}" for row, key in enumerate(known)])
         cluster = np.unique(keys, return_inverse=True)[1]
-        total = int(cluster.max()) + 1
-        generator = np.random.default_rng(seed)
-        counts = generator.multinomial(total, np.full(total, 1 / total), size=draws).astype(np.int32)
-        return cls(cluster, counts)
+        return cls(cluster, int(cluster.max()) + 1, draws, seed)
+
+    def chunks(self) -> Iterator[NDArray[np.int32]]:
+        """How often each draw holds each patient, ``int32 [b, patients]``, draw by draw the same in every pass.
+
+        Few patients are drawn once and kept; many are drawn anew for each pass, because a matrix of all draws by all
+        patients would fill the memory.
+        """
+        return iter(self._few) if self.draws * self.patients <= _KEPT else self._drawn()
+
+    def _drawn(self) -> Iterator[NDArray[np.int32]]:
+        generator = np.random.default_rng(self.seed)
+        shares = np.full(self.patients, 1 / self.patients)
+        for start in range(0, self.draws, _CHUNK):
+            size = min(_CHUNK, self.draws - start)
+            yield generator.multinomial(self.patients, shares, size=size).astype(np.int32)
+
+    @cached_property
+    def _few(self) -> list[NDArray[np.int32]]:
+        return list(self._drawn())
+
+    @property
+    def counts(self) -> NDArray[np.int32]:
+        """All chunks as one matrix ``int32 [B, patients]``: for small tables only."""
+        return np.concatenate(list(self.chunks()))
 
     def totals(self, *columns: NDArray[np.generic]) -> Floats:
         """Weighted sums over all images of each draw: ``[N]`` columns -> ``float64 [len(columns), B]``."""
-        patients = self.counts.shape[1]
-        sums = [np.bincount(self.cluster, weights=column, minlength=patients) for column in columns]
-        return np.asarray(sums, dtype=np.float64) @ self.counts.T.astype(np.float64)
+        sums = [np.bincount(self.cluster, weights=column, minlength=self.patients) for column in columns]
+        by_patient = np.asarray(sums, dtype=np.float64)
+        return np.concatenate([by_patient @ chunk.T.astype(np.float64) for chunk in self.chunks()], axis=1)
 
     def proportion(self, hits: NDArray[np.bool_], among: NDArray[np.bool_]) -> Floats:
         """Share of hits in each draw, ``float64 [B]``, NaN where a draw has no trial."""
@@ -121,11 +148,8 @@ def score_draws(
     order = np.flatnonzero(judged)
     order = order[np.argsort(-probabilities[order], kind="stable")]
     columns = _Sorted(labels[order].astype(np.float64), probabilities[order], tuple(sensitivities))
-    draws = len(resampling.counts)
-    results = [
-        columns.evaluate(resampling.counts[start : start + _CHUNK][:, resampling.cluster[order]].astype(np.float64))
-        for start in range(0, draws, _CHUNK)
-    ]
+    cluster = resampling.cluster[order]
+    results = [columns.evaluate(chunk[:, cluster].astype(np.float64)) for chunk in resampling.chunks()]
     joined = [np.concatenate(parts) for parts in zip(*results, strict=True)]
     auc, ap, brier, ece, tpr, *at = joined
     metrics = {Metric.AUC: auc, Metric.AVERAGE_PRECISION: ap, Metric.BRIER: brier, Metric.ECE: ece}
