@@ -43,6 +43,7 @@ from pneumoscope.statistics.weighting import weighted_auc
 
 REPORTS: Final = Path(__file__).resolve().parents[1] / "reports"
 MEANING, MONITORING = REPORTS / "meaning.json", REPORTS / "monitoring.json"
+_POPULATIONS: Final = {"kermany": "children", "nih": "adults"}
 MONTH: Final = 240
 SIMULATED: Final = 400
 
@@ -58,7 +59,7 @@ def read_scores(file: Path) -> LabelledScores:
         logits=np.array([float(row["logit"]) for row in rows]),
         labels=np.array([LABELS.index(row["label"]) for row in rows], dtype=np.int64),
         patients=[row["patient"] for row in rows],
-        populations=[row["source"] for row in rows],
+        populations=[_POPULATIONS.get(row["source"], row["source"]) for row in rows],
         shortcut=np.array([float(row["shortcut"] or "nan") for row in rows]),
     )
 
@@ -245,6 +246,7 @@ def calibration_table() -> Table:
                 f"{errors['before']['ece']:.3f}",
                 f"{errors['after']['ece']:.3f}",
                 f"{errors['after']['if_perfect']:.3f}",
+                f"{errors['after']['excess']:.3f}",
                 f"{errors['after']['bias']:+.3f}",
             ]
         )
