@@ -257,6 +257,7 @@ def calibration_table() -> Table:
         "ECE before",
         "ECE after",
         "of a perfect model",
+        "beyond chance",
         "bias after",
     ]
     return header, lines

@@ -16,6 +16,7 @@ from typing import Any
 import held_out
 from figures import REPORTS, ROOT, read_json, table, with_interval
 
+from pneumoscope.model import describe
 from pneumoscope.model.contract import RESEARCH_USE_ONLY, Contract
 from pneumoscope.model.packaging import read_package
 
@@ -127,8 +128,9 @@ def model_sections(file: Path) -> list[str]:
         "### Quantitative analyses",
         f"At the operating point `{contract.default_operating_point}`:",
         _figures(reports),
-        "By operating point, as chosen on both validations together:",
-        _points(contract),
+        "By operating point:",
+        table(*describe.operating_points(contract)),
+        *_uncertain(contract),
         "By agent; specificity is that of the table above:",
         _subtypes(reports),
         *_three_classes(reports),
@@ -169,14 +171,9 @@ def _figures(reports: dict[str, Any]) -> str:
     )
 
 
-def _points(contract: Contract) -> str:
-    return table(
-        ["operating point", "threshold", "sensitivity", "specificity"],
-        [
-            [f"`{name}`", f"{point.threshold:.4f}", f"{point.sensitivity:.3f}", f"{point.specificity:.3f}"]
-            for name, point in contract.operating_points.items()
-        ],
-    )
+def _uncertain(contract: Contract) -> list[str]:
+    found = describe.coverage(contract)
+    return [] if found is None else ["Where it does not know:", describe.band_sentence(contract), table(*found)]
 
 
 def _subtypes(reports: dict[str, Any]) -> str:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from pneumoscope.calibration.affine_graph import with_affine
 from pneumoscope.errors import DataError, ModelError
-from pneumoscope.model.contract import CONTRACT_VERSION
+from pneumoscope.model import describe
+from pneumoscope.model.contract import CONTRACT_VERSION, Contract
 from pneumoscope.model.operating_point import BALANCED
 from pneumoscope.model.packaging import ModelPackage, pack, unpack
 from pneumoscope.model.runtime import LiteRTRuntime
@@ -108,7 +109,7 @@ def calibrated_model(package: ModelPackage, scale: CalibratedScale) -> bytes:
         calibration=scale.record,
         contract_version=CONTRACT_VERSION,
     )
-    return pack(graph, contract, f"{package.card.rstrip()}\n\n{_card_section(scale)}")
+    return pack(graph, contract, f"{package.card.rstrip()}\n\n{_card_section(scale, contract)}")
 
 
 def _check(before: bytes, after: bytes, scale: CalibratedScale) -> None:
@@ -125,33 +126,23 @@ def _check(before: bytes, after: bytes, scale: CalibratedScale) -> None:
             )
 
 
-def _card_section(scale: CalibratedScale) -> str:
-    lines = [
+def _card_section(scale: CalibratedScale, contract: Contract) -> str:
+    parts = [
         "## Calibrated anew",
         f"What stands above of operating points and calibration is of the model before. On {scale.record.source} "
         f"({scale.record.pneumonias} pneumonias, {scale.record.normals} normals) its log odds were divided by "
         f"{scale.affine.temperature:.3f} and {scale.affine.bias:+.3f} was added, so that a score of {BALANCED} is "
-        "where either answer is as likely if half of the patients have pneumonia. Rates by cross-fitting, with 95 % "
-        "intervals:",
+        "where either answer is as likely if half of the patients have pneumonia. Figures by cross-fitting:",
+        _markdown(describe.operating_points(contract)),
     ]
-    for name, point in scale.operating_points.items():
-        assert point.ci95 is not None
-        rates = ", ".join(
-            f"{rate} {share(getattr(point, rate))} ({share(point.ci95[rate][0])} to {share(point.ci95[rate][1])})"
-            for rate in ("sensitivity", "specificity")
-        )
-        lines.append(f"- `{name}` from {point.threshold:.4f} on: {rates}.")
-    if scale.band is not None:
-        lines.append(
-            f"\nBoth labels stay open from {scale.band.lower:.4f} to {scale.band.upper:.4f}, for "
-            f"{share(scale.band.coverage)} coverage of each class."
-        )
-        lines += [
-            f"- {entry.label}: coverage {share(entry.coverage)} ({share(entry.ci95[0])} to {share(entry.ci95[1])}), "
-            f"uncertain {share(entry.uncertain)}."
-            for entry in scale.band.populations
-        ]
-    return "\n".join(lines) + "\n"
+    if (found := describe.coverage(contract)) is not None:
+        parts += [describe.band_sentence(contract), _markdown(found)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown(table: describe.Table) -> str:
+    header, rows = table
+    return "\n".join("| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *rows))
 
 
 def reread(content: bytes) -> ModelPackage:

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 _WIDTH = 34  # of the longest result of a built-in operating point, "uncertain (above high_specificity)"
 HEADER = f"{'result':<{_WIDTH}}  {'score':>8}  file"
-NOTE_INDENT = HEADER.index("file") + 2
-"""Notes on a record stand below its line, a little to the right of the path."""
 
 
 @click.command()
@@ -132,8 +130,6 @@ def _write_table(records: Iterable[Record], model: Model, operating_point: str |
     for prediction, picture in records:
         counts[_kind(prediction)] += 1
         click.echo(as_row(prediction, picture))
-        for note in prediction.notes:
-            click.echo(f"{'':<{NOTE_INDENT}}{_printable(note)}")
     name, point = model.contract.operating_point(operating_point)
     shown = ["above", "below", *(["uncertain"] if model.contract.conformal else []), "refused", "error"]
     words = {"error": wording.words()["error"]}
@@ -155,10 +151,11 @@ def _kind(prediction: Prediction) -> str:
 def as_row(prediction: Prediction, picture: Path | None = None) -> str:
     """One record as a line of the table, after a line for each of its notes."""
     result = wording.result(prediction, short=True)
+    notes = [f"{wording.words()['notes_title']}: {note}" for note in prediction.notes]
     if prediction.probability is None:
         reasons = "; ".join(reason.removeprefix(f"{prediction.path}: ") for reason in prediction.reasons)
-        return _printable(f"{result:<{_WIDTH}}  {'-':>8}  {prediction.path}: {reasons}")
-    notes = [f"{wording.words()['notes_title']}: {note}" for note in prediction.notes]
+        row = f"{result:<{_WIDTH}}  {'-':>8}  {prediction.path}: {reasons}"
+        return "\n".join(_printable(line) for line in (*notes, row))
     drawn = f"  ->  {picture}" if picture else ""
     score = wording.score(prediction.probability, prediction.threshold)
     row = f"{result:<{_WIDTH}}  {score:>8}  {prediction.path}{drawn}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pneumoscope.datasets.source import LabelledImage, origins_of
 from pneumoscope.evaluation.report import EvaluationReport
 from pneumoscope.export.parity import Parity
+from pneumoscope.model import describe
 from pneumoscope.model.contract import RESEARCH_USE_ONLY, Contract, Quantization
 from pneumoscope.statistics.metrics import Metric
 
@@ -73,7 +74,8 @@ def write_card(facts: CardFacts) -> str:
         f"## Patients that were held out, at the operating point `{contract.default_operating_point}`",
         _figures(facts.reports),
         "## Operating points",
-        _points(contract),
+        _table(*describe.operating_points(contract)),
+        *_uncertain(contract),
         "## Parity with Keras",
         _parity(facts.parity),
         "## Refusal",
@@ -129,11 +131,6 @@ def _parity(parity: Parity) -> str:
     )
 
 
-def _points(contract: Contract) -> str:
-    return _table(
-        ["name", "threshold", "sensitivity", "specificity"],
-        [
-            [f"`{name}`", f"{point.threshold:.4f}", f"{point.sensitivity:.3f}", f"{point.specificity:.3f}"]
-            for name, point in contract.operating_points.items()
-        ],
-    )
+def _uncertain(contract: Contract) -> list[str]:
+    found = describe.coverage(contract)
+    return [] if found is None else ["## Where it does not know", describe.band_sentence(contract), _table(*found)]
