@@ -3,9 +3,12 @@
 FROM python:3.13-slim-trixie AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /source
+COPY requirements/web.txt ./requirements/
+# Every package is the one that was locked: pip compares the hashes.
+RUN python -m venv /opt/pneumoscope && /opt/pneumoscope/bin/pip install --require-hashes -r requirements/web.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
-RUN python -m venv /opt/pneumoscope && /opt/pneumoscope/bin/pip install ".[web]"
+RUN /opt/pneumoscope/bin/pip install --no-deps .
 
 FROM python:3.13-slim-trixie
 ENV PATH=/opt/pneumoscope/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 OMP_NUM_THREADS=1

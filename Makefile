@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKS := requirements
 
-.PHONY: demo test check docs browser orthanc mediapipe format lock clean
+.PHONY: demo test check docs fuzz fuzz-guided sbom browser orthanc mediapipe format lock clean
 
 demo: $(VENV)/.demo  ## judge real radiographs and show where the model looked
 	$(BIN)/pneumoscope demo --out demo
@@ -21,6 +21,7 @@ check: $(VENV)/.dev docs  ## formatter, linter, types, import layers, documents
 
 docs: $(VENV)/.dev  ## the site in docs/_build, every warning an error; figures and notebook as their sources say
 	$(BIN)/python tools/figures.py --check
+	$(BIN)/python tools/robustness.py --check
 	$(BIN)/python tools/model_card.py --check
 	$(BIN)/python tools/notebook.py --check
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build
@@ -62,8 +63,23 @@ format: $(VENV)/.dev  ## format and mend what can be mended
 
 lock: | $(BIN)/python  ## resolve the locked dependencies anew
 	$(PIP) uv
-	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-annotate --extra demo pyproject.toml -o $(LOCKS)/demo.txt
-	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-annotate --group dev --extra demo --extra train --extra web --extra ui --extra pacs --extra archive pyproject.toml -o $(LOCKS)/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-annotate --generate-hashes --extra demo pyproject.toml -o $(LOCKS)/demo.txt
+	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-annotate --generate-hashes --group dev --extra demo --extra train --extra web --extra ui --extra pacs --extra archive pyproject.toml -o $(LOCKS)/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-annotate --generate-hashes --extra web pyproject.toml -o $(LOCKS)/web.txt
+
+fuzz: $(VENV)/.dev  ## 10,000 mutated images, DICOM files and models; docs/robustness.md says what became of them
+	$(BIN)/python tools/fuzz.py --count 10000 --out reports/robustness.json
+	$(BIN)/python tools/robustness.py
+
+fuzz-guided: $(VENV)/.dev  ## coverage-guided: atheris on the readers for ten minutes (Linux)
+	$(PIP) atheris
+	mkdir -p fuzz/corpus
+	$(BIN)/python tools/fuzz_readers.py -max_total_time=600 -max_len=65536 fuzz/corpus
+
+sbom: $(VENV)/.dev  ## software bill of materials of the container's packages, CycloneDX JSON, in dist/
+	$(PIP) cyclonedx-bom
+	mkdir -p dist
+	$(BIN)/cyclonedx-py requirements $(LOCKS)/web.txt --pyproject pyproject.toml --output-reproducible -o dist/sbom.cdx.json
 
 clean:
 	rm -rf $(VENV) .venv-mediapipe demo dist .mypy_cache .ruff_cache .pytest_cache

@@ -87,7 +87,7 @@ def test_links_condemn_the_archive(tmp_path: Path) -> None:
 def test_two_files_for_one_place_are_refused_unless_equal(tmp_path: Path) -> None:
     twice = LAYOUT | {f"chest_xray/{name}": data for name, data in LAYOUT.items()}
     assert unpack_zip(archive(tmp_path, twice), tmp_path / "out") == 4
-    twice["other/train/NORMAL/IM-0001-0001.jpeg"] = b"different"
+    twice |= {"other/train/NORMAL/IM-0001-0001.jpeg": b"different", "other/train/PNEUMONIA/a.jpeg": b"p"}
     with pytest.raises(DataError, match="are different files for train/NORMAL/IM-0001-0001"):
         unpack_zip(archive(tmp_path, twice), tmp_path / "out2")
 
@@ -144,3 +144,21 @@ def test_a_full_disk_before_and_while_unpacking(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(room, "free_bytes", lambda _: 3)
     with pytest.raises(DataError, match="MB are needed to unpack"):
         unpack_zip(source, out)
+
+
+def test_other_pictures_beside_the_chest_radiographs_are_left(tmp_path: Path) -> None:
+    retina = {"CellData/OCT/train/NORMAL/NORMAL-1001666-1.jpeg": b"eye", "CellData/OCT/test/NORMAL/a.jpeg": b"eye"}
+    chests = {f"CellData/{name}": data for name, data in LAYOUT.items()}
+    out = tmp_path / "out"
+    assert unpack_zip(archive(tmp_path, chests | retina), out) == 4
+    assert there(out) == WANTED
+
+
+def test_a_call_that_was_killed_between_two_moves_is_finished_by_the_next(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    unpack_zip(archive(tmp_path, LAYOUT), out)
+    (out / ".unpacked").mkdir()
+    (out / "train").replace(out / ".unpacked" / "train")  # test/ had been moved
+    room.finish_move(out)
+    assert there(out) == WANTED and not (out / ".unpacked").exists()
+    assert room.count_images(out) == 4

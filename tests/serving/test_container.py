@@ -32,7 +32,7 @@ def test_hadolint_finds_nothing() -> None:
 def test_what_is_copied_is_there_and_not_ignored() -> None:
     kept = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
     copied = [name for line in re.findall(r"^COPY (?!--)(.+) \S+$", DOCKERFILE, re.MULTILINE) for name in line.split()]
-    assert copied == ["pyproject.toml", "README.md", "LICENSE", "src"]
+    assert copied == ["requirements/web.txt", "pyproject.toml", "README.md", "LICENSE", "src"]
     for name in copied:
         assert (ROOT / name).exists()
         assert f"!{name}" in kept

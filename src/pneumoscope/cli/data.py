@@ -108,7 +108,7 @@ def _summary(audit: Audit) -> list[str]:
     labels = audit.label_errors
     suspects = str(len(labels.suspects)) if labels.status == "computed" else f"{labels.status}, {labels.note}"
     lines.append(f"Suspected label errors: {suspects}")
-    lines += [f"LEAK: {leak}" for leak in audit.leaks] or ["No leak between splits or labels found."]
+    lines += [f"LEAK: {leak}" for leak in audit.leaks] or [_no_leak(audit)]
     return lines
 
 
@@ -125,6 +125,16 @@ def _without_lungs(found: WithoutLungs) -> list[str]:
         f"Images whose score without lungs contradicts the label: {against['NORMAL']} NORMAL at {found.limit:.3f} "
         f"or more, {against['PNEUMONIA']} PNEUMONIA below",
     ]
+
+
+def _no_leak(audit: Audit) -> str:
+    """What was looked for and not found; where no name carries a patient, patients could not be."""
+    if audit.images and len(audit.unparsed_names) == audit.images:
+        return (
+            "No file in two splits or under two labels found. No name carries a patient, so whether patients leak "
+            "could not be looked for."
+        )
+    return "No leak between splits or labels found."
 
 
 @data.command(short_help="Split by patient; write a manifest.")

@@ -6,7 +6,10 @@ Exit status: 0 all done; 1 some input was refused or failed, or a problem was fo
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -132,9 +135,24 @@ class LazyGroup(click.Group):
             if explained is error:
                 raise
             raise click.ClickException(str(explained)) from error
+        except OSError as error:
+            raise _unwritable(error) from error
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             ctx.exit(INTERRUPTED)
+
+
+_NOT_ALLOWED: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def _unwritable(error: OSError) -> click.ClickException:
+    """A full disk, or a place that may not be written, as one line; a pipe that closed is the shell's business."""
+    if error.errno == errno.EPIPE:
+        raise error
+    where = error.filename or "standard output"
+    where = where.decode("utf-8", "replace") if isinstance(where, bytes) else where
+    message = f"{where}: cannot be used ({error.strerror or error})"
+    return _WrongUsage(message) if error.errno in _NOT_ALLOWED else click.ClickException(message)
 
 
 class _WrongUsage(click.ClickException):
@@ -170,4 +188,15 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; the console script. Ends the process with the exit status."""
-    cli(prog_name="pneumoscope")
+    try:
+        try:
+            cli(prog_name="pneumoscope")
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise
+        # What was printed last did not fit: the interpreter would say so in its own words while it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        click.echo(f"Error: standard output: cannot be written ({error.strerror or error})", err=True)
+        raise SystemExit(FAILED) from error

@@ -1,7 +1,8 @@
 """The Kermany chest X-ray data: children, with patient, subtype and order in time in the file names.
 
 The names carry the patient: ``person<N>_<bacteria|virus>_<image>.jpeg`` for pneumonia,
-``IM-<N>-<k>.jpeg`` and ``NORMAL2-IM-<N>-<k>.jpeg`` for normals. Source: Kermany, Zhang, Goldbaum,
+``IM-<N>-<k>.jpeg`` and ``NORMAL2-IM-<N>-<k>.jpeg`` for normals; in version 3 of the data set
+``<NORMAL|BACTERIA|VIRUS>-<N>-<k>.jpeg`` for all. Source: Kermany, Zhang, Goldbaum,
 Mendeley Data, doi 10.17632/rscbjbr9sj.
 """
 
@@ -34,7 +35,8 @@ KERMANY: Final = Origin(
 
 _PNEUMONIA = re.compile(r"^person(?P<number>\d+)_(?P<agent>bacteria|virus)_(?P<image>\d+)$")
 _NORMAL = re.compile(r"^(?P<counter>(?:NORMAL2-)?IM)-(?P<number>\d+)(?:-(?P<image>\d+))*$")
-_AGENT_SUBTYPE = {"bacteria": "BACTERIAL", "virus": "VIRAL"}
+_VERSION_3 = re.compile(r"^(?P<agent>NORMAL|BACTERIA|VIRUS)-(?P<number>\d+)-(?P<image>\d+)$")
+_AGENT_SUBTYPE = {"bacteria": "BACTERIAL", "virus": "VIRAL", "normal": "NORMAL"}
 
 
 class PatientKey(StrEnum):
@@ -87,6 +89,10 @@ def parse_name(stem: str) -> NameFacts | None:
     if found := _NORMAL.match(stem):
         key = f"{found['counter']}-{int(found['number']):04d}"
         return NameFacts(found["counter"], int(found["number"]), key, key, "NORMAL")
+    if found := _VERSION_3.match(stem):
+        agent = found["agent"].lower()
+        patient = f"patient{found['number']}"
+        return NameFacts(found["agent"], int(found["number"]), patient, f"{patient}_{agent}", _AGENT_SUBTYPE[agent])
     return None
 
 

@@ -58,6 +58,8 @@ def scan_layout(data_dir: Path, splits: Split | str | Iterable[Split | str] | No
                 problems.append(f"{folder}: the class folder {label.value} is missing ({_what_is_there(folder)})")
                 continue
             files, others = _class_files(class_dir)
+            problems.extend(_unwritable_names([*files, *others]))
+            files, others = list(filter(_is_text, files)), list(filter(_is_text, others))
             left_out.extend(others)
             if not files:
                 problems.append(f"{class_dir}: holds no images ({_what_is_there(class_dir)}), by ending or by content")
@@ -84,6 +86,19 @@ def _class_files(class_dir: Path) -> tuple[list[Path], list[Path]]:
         # Hidden files are not images even where they end like one: macOS writes "._name.jpeg" beside each.
         (files if not entry.is_dir() and why_not(entry) is None else others).append(entry)
     return files, others
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a name can be written into a table: names on Unix are bytes, and some are no UTF-8."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _unwritable_names(paths: Iterable[Path]) -> list[str]:
+    return [f"{str(path)!a}: its name is not UTF-8; rename it" for path in paths if not _is_text(path)]
 
 
 def _unknown_classes(folder: Path) -> list[str]:

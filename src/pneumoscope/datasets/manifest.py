@@ -20,7 +20,7 @@ from pneumoscope.datasets.kermany import KERMANY, parse_name
 from pneumoscope.datasets.registry import ORIGINS
 from pneumoscope.datasets.source import LabelledImage, Origin, Role
 from pneumoscope.errors import DataError, PneumoscopeError
-from pneumoscope.files import read_csv, write_atomically
+from pneumoscope.files import read_csv, write_atomically, written_cell
 from pneumoscope.labels import SUBTYPE_NAMES, Label
 from pneumoscope.model.contract import Population
 
@@ -51,10 +51,10 @@ def manifest_text(rows: Sequence[LabelledImage], data_dir: Path | None = None) -
     for row in rows:
         writer.writerow(
             {
-                "path": _written_path(row.path, data_dir),
+                "path": written_cell(_written_path(row.path, data_dir)),
                 "label": row.label,
                 "subtype": row.subtype,
-                "patient": row.patient,
+                "patient": written_cell(row.patient),
                 "sha256": row.sha256,
                 "role": row.role,
                 "patient_known": "yes" if row.patient_known else "no",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import warnings
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import keras
 
 from pneumoscope.errors import PneumoscopeError
-from pneumoscope.files import fill_atomically
+from pneumoscope.files import fill_atomically, temporary_beside
 
 
 def save_keras(graph: keras.Model, folder: Path, name: str) -> list[Path]:
@@ -33,7 +32,7 @@ def save_saved_model(graph: keras.Model, folder: Path, name: str) -> Path:
         PneumoscopeError: the disk is full or the folder cannot be written.
     """
     target = folder / f"{name}-saved-model"
-    temporary = target.with_name(f".writing-{os.getpid()}-{target.name}")
+    temporary = temporary_beside(target)
     try:
         graph.export(temporary, format="tf_saved_model", verbose=False)
         if target.exists():

@@ -15,10 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumoscope.errors import DataError
-from pneumoscope.files import read_csv
+from pneumoscope.files import read_csv, written_cell
 from pneumoscope.labels import LABEL_NAMES, SUBTYPE_NAMES, Status
 
 __all__ = ["LABEL_NAMES", "REQUIRED_COLUMNS", "SUBTYPE_NAMES", "PredictionTable"]
+
+_CALLED: Final = ("PNEUMONIA", "1", "1.0", "TRUE", "YES", "POSITIVE")
+_CLEARED: Final = ("NORMAL", "0", "0.0", "FALSE", "NO", "NEGATIVE")
+"""How tables from elsewhere write a decision, in capitals."""
 
 REQUIRED_COLUMNS: Final = ("path", "label", "probability")
 _BETWEEN_NOTES: Final = " | "
@@ -176,14 +180,14 @@ class PredictionTable:
         probability = self.probabilities[row]
         subtypes = [math.nan] * 3 if self.subtype_probabilities is None else self.subtype_probabilities[row]
         return (
-            self.paths[row],
+            written_cell(self.paths[row]),
             LABEL_NAMES[self.labels[row]],
             _cell(probability),
             "" if math.isnan(probability) else LABEL_NAMES[int(probability >= threshold)],
             "" if self.typicality is None else _cell(self.typicality[row]),
             self.statuses[row].value,
             _cell(threshold),
-            "" if self.patients is None else self.patients[row] or "",
+            "" if self.patients is None else written_cell(self.patients[row] or ""),
             "" if self.subtypes is None else self.subtypes[row] or "",
             *(_cell(p) for p in subtypes),
             "" if self.sha256 is None else self.sha256[row] or "",
@@ -203,7 +207,9 @@ class PredictionTable:
         """
         content = read_csv(path)
         if missing := content.missing(REQUIRED_COLUMNS):
-            raise DataError(f"{path}: no column {', '.join(missing)}; needed are {', '.join(REQUIRED_COLUMNS)}")
+            raise DataError(
+                f"{path}: no column {', '.join(missing)}; needed are {', '.join(REQUIRED_COLUMNS)}; {content.described}"
+            )
         if not content.rows:
             raise DataError(f"{path}: holds no predictions, only its header")
         return _Reader(path, [row for _, row in content.rows]).table()
@@ -289,11 +295,17 @@ class _Reader:
         """The one threshold that the file states or its decisions imply."""
         stated = self._numbers("threshold")
         decisions = [text.upper() for text in self._texts("decision")]
-        called = np.array([text in ("PNEUMONIA", "1") for text in decisions]) & np.isfinite(probabilities)
-        cleared = np.array([text in ("NORMAL", "0") for text in decisions]) & np.isfinite(probabilities)
+        called = np.array([text in _CALLED for text in decisions]) & np.isfinite(probabilities)
+        cleared = np.array([text in _CLEARED for text in decisions]) & np.isfinite(probabilities)
         values = np.unique(stated[np.isfinite(stated)])
         if len(values) > 1:
             raise DataError(f"{self.file}: {len(values)} thresholds; one file is one operating point")
+        known = {"", *_CALLED, *_CLEARED}
+        for row, text in enumerate(decisions):
+            if text not in known:
+                raise DataError(
+                    f"{self._where(row)}: decision '{text}'; known are PNEUMONIA (1, true) and NORMAL (0, false)"
+                )
         highest_cleared = float(probabilities[cleared].max(initial=-math.inf))
         lowest_called = float(probabilities[called].min(initial=math.inf))
         threshold = float(values[0]) if len(values) else None

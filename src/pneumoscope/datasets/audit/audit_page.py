@@ -14,7 +14,7 @@ from PIL import Image
 from pneumoscope.datasets.audit.findings import Audit
 from pneumoscope.drawing.page import render as render_template
 from pneumoscope.drawing.png import data_uri
-from pneumoscope.errors import DataError
+from pneumoscope.files import make_folder, write_atomically
 from pneumoscope.imaging.reader import read_image
 from pneumoscope.model.contract import RESEARCH_USE_ONLY
 
@@ -41,16 +41,14 @@ def write_audit(audit: Audit, data_dir: Path, out: Path) -> tuple[Path, Path]:
         The two files.
 
     Raises:
-        DataError: the folder cannot be written.
+        PneumoscopeError: the folder cannot be written.
     """
     record, page = out / "audit.json", out / "index.html"
     text = render_page(audit, data_dir)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        record.write_text(json.dumps(as_json(audit), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        page.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"{out}: the audit could not be written ({error.strerror or error})") from error
+    make_folder(out)
+    # As a whole, and in place of a link that somebody planted there.
+    write_atomically(record, (json.dumps(as_json(audit), indent=1, ensure_ascii=False) + "\n").encode())
+    write_atomically(page, text.encode())
     return record, page
 
 

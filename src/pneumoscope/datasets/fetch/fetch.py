@@ -9,9 +9,17 @@ from enum import StrEnum
 from pathlib import Path
 
 from pneumoscope.datasets.fetch.download import Download, download
-from pneumoscope.datasets.fetch.unpack import copy_folder, refuse_filled, unpack_zip
+from pneumoscope.datasets.fetch.unpack import (
+    copy_folder,
+    count_images,
+    finish_move,
+    refuse_filled,
+    splits_in,
+    unpack_zip,
+)
 from pneumoscope.datasets.kermany import KERMANY
-from pneumoscope.errors import DataError
+from pneumoscope.errors import DataError, PneumoscopeError
+from pneumoscope.files import only_one, sha256_of, write_atomically
 
 LICENCE = KERMANY.licence
 CITATION = KERMANY.citation
@@ -70,12 +78,18 @@ def fetch_archive(out: Path, what: Download = MENDELEY, *, accept_unverified: bo
     Raises:
         DataError: ``out`` holds splits already, the transfer or a check fails, or the archive is unsound.
     """
-    refuse_filled(out)
-    archive = out / _ARCHIVE
-    digest = download(what, archive, accept_unverified=accept_unverified)
-    images = unpack_zip(archive, out)
-    archive.unlink()
-    return _record(out, Fetched(what.url, images, digest))
+    with only_one(out, "fetch"):
+        finish_move(out)
+        archive = out / _ARCHIVE
+        if not archive.exists() or not splits_in(out):
+            refuse_filled(out)
+            digest = download(what, archive, accept_unverified=accept_unverified)
+            images = unpack_zip(archive, out)
+        else:  # killed after the images were in place
+            digest, images = sha256_of(archive), count_images(out)
+        fetched = _record(out, Fetched(what.url, images, digest))
+        archive.unlink()
+        return fetched
 
 
 def fetch_kaggle(out: Path, handle: str = KAGGLE_HANDLE, *, client: Callable[[str], str] | None = None) -> Fetched:
@@ -89,6 +103,12 @@ def fetch_kaggle(out: Path, handle: str = KAGGLE_HANDLE, *, client: Callable[[st
     Raises:
         DataError: ``out`` holds splits already, Kaggle refuses or cannot be reached, or the disk is full.
     """
+    with only_one(out, "fetch"):
+        finish_move(out)
+        return _fetch_kaggle(out, handle, client)
+
+
+def _fetch_kaggle(out: Path, handle: str, client: Callable[[str], str] | None) -> Fetched:
     refuse_filled(out)
     try:
         folder = Path((client or _kagglehub)(handle))
@@ -121,7 +141,7 @@ def _kagglehub(handle: str) -> str:
 def _record(out: Path, fetched: Fetched) -> Fetched:
     text = json.dumps(fetched.__dict__, indent=2, ensure_ascii=False) + "\n"
     try:
-        (out / _RECORD).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"{out / _RECORD}: could not be written ({error.strerror or error})") from error
+        write_atomically(out / _RECORD, text.encode())
+    except PneumoscopeError as error:
+        raise DataError(str(error)) from error
     return fetched

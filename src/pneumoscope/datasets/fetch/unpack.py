@@ -7,6 +7,7 @@ import shutil
 import stat
 import zipfile
 import zlib
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
@@ -21,6 +22,8 @@ from pneumoscope.labels import Label
 _SPLITS = frozenset(split.value for split in Split)
 _LABELS = frozenset(label.value for label in Label)
 _STAGE = ".unpacking"
+_UNPACKED = ".unpacked"
+"""What the stage is called once it is whole: whoever finds it has only to move it on."""
 
 
 def refuse_filled(out: Path) -> None:
@@ -29,9 +32,35 @@ def refuse_filled(out: Path) -> None:
     Raises:
         DataError: one is.
     """
-    there = sorted(name for name in _SPLITS if (out / name).exists())
-    if there:
+    if there := splits_in(out):
         raise DataError(f"{out}: holds {', '.join(there)} already; give another --out, or remove it first")
+
+
+def splits_in(out: Path) -> list[str]:
+    """Names of the splits that are in a folder."""
+    return sorted(name for name in _SPLITS if (out / name).exists())
+
+
+def count_images(out: Path) -> int:
+    """Number of files in the splits of a folder."""
+    return sum(path.is_file() for split in splits_in(out) for path in (out / split).rglob("*"))
+
+
+def finish_move(out: Path) -> None:
+    """Move on what an earlier call had unpacked whole before it was killed.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    unpacked = out / _UNPACKED
+    if not unpacked.is_dir():
+        return
+    try:
+        for split in sorted(unpacked.iterdir()):
+            split.replace(out / split.name)
+        unpacked.rmdir()
+    except OSError as error:
+        raise DataError(f"{out}: could not be written ({error.strerror or error})") from error
 
 
 def unpack_zip(archive: Path, out: Path) -> int:
@@ -82,9 +111,12 @@ def copy_folder(source: Path, out: Path) -> int:
     """
     refuse_filled(out)
     files: dict[PurePosixPath, Path] = {}
-    for file in sorted(path for path in source.rglob("*") if path.is_file()):
-        place = _place(PurePosixPath(file.relative_to(source).as_posix()))
-        if place is None:
+    found = sorted(path for path in source.rglob("*") if path.is_file())
+    inside = {file: PurePosixPath(file.relative_to(source).as_posix()) for file in found}
+    trees = _trees(inside.values())
+    for file, path in inside.items():
+        place = _place(path)
+        if place is None or (trees and PurePosixPath(*path.parts[:-3]) not in trees):
             continue
         twin = files.setdefault(place, file)
         if twin is not file and twin.read_bytes() != file.read_bytes():
@@ -106,6 +138,8 @@ def copy_folder(source: Path, out: Path) -> int:
 def _chosen(members: Iterable[zipfile.ZipInfo], archive: Path) -> dict[PurePosixPath, zipfile.ZipInfo]:
     """The radiographs by their place; one bad path condemns the whole archive before anything is written."""
     chosen: dict[PurePosixPath, zipfile.ZipInfo] = {}
+    members = list(members)
+    trees = _trees(PurePosixPath(member.filename) for member in members if not member.is_dir())
     for member in members:
         # ``orig_filename``: zipfile has already cut the name at a NUL and turned the separators.
         path = PurePosixPath(member.orig_filename.replace("\\", "/"))
@@ -114,13 +148,26 @@ def _chosen(members: Iterable[zipfile.ZipInfo], archive: Path) -> dict[PurePosix
         if stat.S_ISLNK(member.external_attr >> 16):
             raise DataError(f"{archive}: the member {member.orig_filename!r} is a link; do not use this archive")
         place = None if member.is_dir() else _place(path)
-        if place is None:
+        if place is None or (trees and PurePosixPath(*path.parts[:-3]) not in trees):
             continue
         twin = chosen.setdefault(place, member)
         if (twin.CRC, twin.file_size) != (member.CRC, member.file_size):
             raise DataError(f"{archive}: {twin.filename} and {member.filename} are different files for {place}")
     _check_found(chosen, str(archive))
     return chosen
+
+
+def _trees(paths: Iterable[PurePosixPath]) -> frozenset[PurePosixPath]:
+    """Folders that hold splits with both classes: beside chest radiographs an archive may hold other pictures.
+
+    Version 3 of the data set holds retina scans, whose class NORMAL would become normal chests.
+    """
+    classes: dict[tuple[PurePosixPath, str], set[str]] = defaultdict(set)
+    for path in paths:
+        if _place(path) is not None:
+            split, label, _ = path.parts[-3:]
+            classes[PurePosixPath(*path.parts[:-3]), split].add(label)
+    return frozenset(root for (root, _), labels in classes.items() if labels == _LABELS)
 
 
 def _place(path: PurePosixPath) -> PurePosixPath | None:
@@ -155,9 +202,8 @@ def _fresh_stage(out: Path) -> Path:
 
 
 def _move_into_place(out: Path) -> None:
-    for split in sorted((out / _STAGE).iterdir()):
-        split.replace(out / split.name)
-    (out / _STAGE).rmdir()
+    (out / _STAGE).replace(out / _UNPACKED)
+    finish_move(out)
 
 
 def _unwritable(out: Path, error: OSError) -> DataError:
