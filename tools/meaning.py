@@ -263,6 +263,23 @@ def calibration_table() -> Table:
     return header, lines
 
 
+def reliability_table() -> Table:
+    """Predicted and observed share of pneumonia among images whose framing contradicts the label, before and after."""
+    lines = []
+    for curves in _read(MEANING)["reliability"].values():
+        for before, after in zip(curves["before"], curves["after"], strict=False):
+            lines += [
+                [
+                    str(after["n"]),
+                    share(before["mean_probability"]),
+                    _between(before["observed"], before["ci95"]),
+                    share(after["mean_probability"]),
+                    _between(after["observed"], after["ci95"]),
+                ]
+            ]
+    return ["images", "predicted before", "observed", "predicted after", "observed"], lines
+
+
 def points_table() -> Table:
     """Every operating point by population."""
     lines = [
@@ -326,6 +343,7 @@ def alarms_table() -> Table:
 
 TABLES: Final[dict[str, Callable[[], Table]]] = {
     "meaning-calibration": calibration_table,
+    "meaning-reliability": reliability_table,
     "meaning-points": points_table,
     "meaning-coverage": coverage_table,
     "meaning-folds": folds_table,
