@@ -202,7 +202,13 @@ def split(
         click.echo(note, err=True)
     unread = sum(not image.patient_known for image in checked.images)
     if unread:
-        click.echo(f"Names that carry no patient: {unread}; each of these files counts as its own patient.", err=True)
+        click.echo(
+            f"Names that carry no patient: {unread}; each of these files counts as its own patient, "
+            "so whether patients leak is unknown.",
+            err=True,
+        )
+    if all(image.order is None for image in checked.images):
+        click.echo("Nothing says in which order the images were made: the time-ordered slice is left out.", err=True)
     click.echo("\n".join(_split_report(rows, len(dropped), chosen)), err=True)
     click.echo(f"{out}  {len(rows)} images, manifest hash {manifest_hash(rows)}")
 

@@ -1,1 +1,1 @@
-"""L3: radiographs on disk: layout, patient keys, manifests, splits, audit, fetch."""
+"""Labelled radiographs on disk [data]: sources, layout, manifests, splits, audit, fetch."""

@@ -1,1 +1,1 @@
-"""L4: real radiographs judged by the built-in model and shown on a page and on a sheet."""
+"""Real radiographs judged by the built-in model and shown on a page and on a sheet."""

@@ -1,4 +1,1 @@
-"""L3 [evaluate]: judging predictions: metrics, intervals, calibration, operating points, plots, report.
-
-Nothing here knows a model: the input is a :class:`~pneumoscope.statistics.table.PredictionTable`.
-"""
+"""A model or a table of predictions measured on labelled images: figures, intervals, plots, report [evaluate]."""

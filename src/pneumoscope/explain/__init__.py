@@ -1,1 +1,1 @@
-"""L6: explanation methods by name, and the panels that show them."""
+"""Explanation methods by name: an image in, a heatmap out."""

@@ -1,1 +1,1 @@
-"""L3 [train]: from a finished run to one-file models, and the proof that they decide as Keras does."""
+"""From a calibrated run to one-file models, and the proof that they decide as Keras does [train]."""

@@ -1,1 +1,1 @@
-"""L3 [train]: input pipeline, augmentation, networks, fitting and resuming. Backend-neutral Keras 3."""
+"""Recipes, batches, augmentation, networks, fitting and resuming [train]. Backend-neutral Keras 3."""
