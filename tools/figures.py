@@ -18,6 +18,7 @@ from typing import Any
 
 import export_tables
 import held_out
+import lung_figures
 import meaning
 
 from pneumoscope.statistics.intervals import newcombe_auc
@@ -378,7 +379,10 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "operations": lambda: table(*export_tables.operations(BENCHMARKS)),
     "parity": lambda: table(*export_tables.parity(REPORTS)),
     "processors": lambda: table(*export_tables.processors(REPORTS)),
-    **{name: partial(_made, make) for name, make in {**held_out.TABLES, **meaning.TABLES}.items()},
+    **{
+        name: partial(_made, make)
+        for name, make in {**held_out.TABLES, **lung_figures.TABLES, **meaning.TABLES}.items()
+    },
 }
 
 

@@ -24,8 +24,7 @@ class LungField:
         sure: P(lung) from which a cell of the mask is surely lung.
         least_share: share of the picture that must surely be lung; with less it is refused.
         edge_share: share of one edge of the picture that may be lung; beyond it a note says that lungs are cut off.
-            Lungs of children reach a tenth of an edge in 3 of 1,000 normal pictures, in 12 of 100 pneumonias and in 6
-            of 100 adults.
+            How often that is so is in ``reports/lung-field``.
     """
 
     classifier_side: int
