@@ -17,7 +17,7 @@ from pneumoscope.cli import evaluate as command
 from pneumoscope.cli.main import cli
 from pneumoscope.cli.opening import read_model_package
 from pneumoscope.evaluation import plots
-from pneumoscope.evaluation.robustness import Change
+from pneumoscope.evaluation.robustness import Perturbation
 from pneumoscope.imaging.reader import read_image
 from pneumoscope.model.classifier import Examination
 from pneumoscope.model.contract import RESEARCH_USE_ONLY, OperatingPoint
@@ -264,8 +264,8 @@ def test_shortcuts_are_checked_on_the_judged_images(
     assert result.exit_code == 1, result.output
     content = json.loads((tmp_path / "out" / "shortcuts.json").read_text())
     assert content["n"] == 8
-    assert [check["change"] for check in content["checks"]] == [change.value for change in Change]
-    assert all(0 <= check["flips"] <= 8 and check["leans"] in (True, False) for check in content["checks"])
+    assert [check["change"] for check in content["checks"]] == [change.value for change in Perturbation]
+    assert all(0 <= check["flips"] <= 8 and check["relies_on"] in (True, False) for check in content["checks"])
     assert set(content["aspect"]) > {"stretch", "auc", "auc_pneumonia_stretched", "auc_normal_stretched"}
     assert "blurred by 1 pixel" in result.output
     assert f"AUC {content['aspect']['auc_pneumonia_stretched']:.4f}" in result.output

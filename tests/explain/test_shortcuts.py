@@ -1,4 +1,4 @@
-"""Shortcut checks: changes do what they say, and a model that leans on a marker is caught."""
+"""Shortcut checks: changes do what they say, and a model that relies on a marker is caught."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pneumoscope.evaluation.robustness import CHANGES, CORNER, FRAME, STRETCH, Change, check_shortcuts
+from pneumoscope.evaluation.robustness import CHANGES, CORNER, FRAME, STRETCH, Perturbation, check_shortcuts
 from pneumoscope.model.classifier import load_model
 from support import phantom
 
@@ -22,8 +22,8 @@ def chest() -> NDArray[np.uint8]:
     return phantom.chest_phantom(SIDE, seed=1)
 
 
-@pytest.mark.parametrize("change", list(Change))
-def test_each_change_changes_and_keeps_the_shape(change: Change, chest: NDArray[np.uint8]) -> None:
+@pytest.mark.parametrize("change", list(Perturbation))
+def test_each_change_changes_and_keeps_the_shape(change: Perturbation, chest: NDArray[np.uint8]) -> None:
     original = chest.copy()
     changed = CHANGES[change](chest)
     assert changed.shape == chest.shape
@@ -34,36 +34,36 @@ def test_each_change_changes_and_keeps_the_shape(change: Change, chest: NDArray[
 
 def test_masking_hides_only_where_it_says(chest: NDArray[np.uint8]) -> None:
     corner, frame = round(SIDE * CORNER), round(SIDE * FRAME)
-    upper = CHANGES[Change.UPPER_CORNERS_MASKED](chest)
+    upper = CHANGES[Perturbation.UPPER_CORNERS_MASKED](chest)
     assert np.unique(upper[:corner, :corner]).size == np.unique(upper[:corner, -corner:]).size == 1
     np.testing.assert_array_equal(upper[corner:], chest[corner:])
     np.testing.assert_array_equal(upper[:, corner:-corner], chest[:, corner:-corner])
-    every = CHANGES[Change.ALL_CORNERS_MASKED](chest)
+    every = CHANGES[Perturbation.ALL_CORNERS_MASKED](chest)
     assert np.unique(every[-corner:, :corner]).size == np.unique(every[-corner:, -corner:]).size == 1
-    framed = CHANGES[Change.FRAME_MASKED](chest)
+    framed = CHANGES[Perturbation.FRAME_MASKED](chest)
     np.testing.assert_array_equal(framed[frame:-frame, frame:-frame], chest[frame:-frame, frame:-frame])
     assert np.unique(np.r_[framed[:frame].ravel(), framed[:, -frame:].ravel()]).size == 1
-    assert not CHANGES[Change.BLACK_FRAME](chest)[:frame].any()
+    assert not CHANGES[Perturbation.BLACK_FRAME](chest)[:frame].any()
 
 
 def test_gamma_and_shift_go_the_right_way(chest: NDArray[np.uint8]) -> None:
-    assert CHANGES[Change.DARKER](chest).mean() < chest.mean() < CHANGES[Change.BRIGHTER](chest).mean()
-    np.testing.assert_array_equal(CHANGES[Change.SHIFTED_RIGHT](chest)[:, 9:], chest[:, :-9])
-    np.testing.assert_array_equal(CHANGES[Change.SHIFTED_DOWN](chest)[9:], chest[:-9])
+    assert CHANGES[Perturbation.DARKER](chest).mean() < chest.mean() < CHANGES[Perturbation.BRIGHTER](chest).mean()
+    np.testing.assert_array_equal(CHANGES[Perturbation.SHIFTED_RIGHT](chest)[:, 9:], chest[:, :-9])
+    np.testing.assert_array_equal(CHANGES[Perturbation.SHIFTED_DOWN](chest)[9:], chest[:-9])
 
 
 def test_stretching_moves_columns_away_from_the_middle_and_back() -> None:
     bars = np.zeros((SIDE, SIDE), np.uint8)
     middle, distance = SIDE // 2, 60
     bars[:, [middle - distance, middle + distance]] = 255
-    for change, factor in ((Change.WIDENED, STRETCH), (Change.NARROWED, 1 / STRETCH)):
+    for change, factor in ((Perturbation.WIDENED, STRETCH), (Perturbation.NARROWED, 1 / STRETCH)):
         row = CHANGES[change](bars)[SIDE // 3].astype(float)
         for half, sign in ((slice(None, middle), -1), (slice(middle, None), 1)):
             place = np.average(np.arange(SIDE)[half], weights=row[half])
             assert place == pytest.approx(middle + sign * distance * factor, abs=1)
     bright_left = np.tile(np.arange(SIDE)[::-1], (SIDE, 1)).astype(np.uint8)
-    assert np.unique(CHANGES[Change.NARROWED](bright_left)[:, :10]).size == 1  # the edge, repeated
-    assert CHANGES[Change.WIDENED](bright_left)[0, 0] < bright_left[0, 0]  # the edge, cut off
+    assert np.unique(CHANGES[Perturbation.NARROWED](bright_left)[:, :10]).size == 1  # the edge, repeated
+    assert CHANGES[Perturbation.WIDENED](bright_left)[0, 0] < bright_left[0, 0]  # the edge, cut off
 
 
 class MarkerReader:
@@ -91,15 +91,15 @@ def test_a_model_that_reads_a_marker_is_caught() -> None:
     images, positive = marked(30)
     found = check_shortcuts(MarkerReader(), images, positive, threshold=0.5)  # type: ignore[arg-type]
     results = {result.change: result for result in found.checks}
-    corner = results[Change.UPPER_CORNERS_MASKED]
-    assert corner.leans
+    corner = results[Perturbation.UPPER_CORNERS_MASKED]
+    assert corner.relies_on_it
     assert (corner.accuracy, corner.accuracy_change, corner.auc) == (0.5, -0.5, 0.5)
     assert (corner.flips, corner.mean_probability_change, corner.atypical) == (15, 0.5, 0)
     assert corner.flips_ci95 is not None
     assert corner.flips_ci95[0] < 0.5 < corner.flips_ci95[1]
     assert corner.accuracy_change_ci95[0] < -0.5 < corner.accuracy_change_ci95[1] < -0.2
-    assert not results[Change.BRIGHTER].leans
-    assert results[Change.BRIGHTER].flips == 0
+    assert not results[Perturbation.BRIGHTER].relies_on_it
+    assert results[Perturbation.BRIGHTER].flips == 0
 
 
 def test_one_class_alone_has_no_auc() -> None:
@@ -171,6 +171,6 @@ def test_the_built_in_model_does_not_lean(radiographs: Path) -> None:
     positive = np.array([path.parent.name == "PNEUMONIA" for path in paths])
     _, point = model.contract.operating_point(None)
     for result in check_shortcuts(model, pixels, positive, threshold=point.threshold).checks:
-        assert not result.leans, result
-        if result.change in (Change.UPPER_CORNERS_MASKED, Change.ALL_CORNERS_MASKED):
+        assert not result.relies_on_it, result
+        if result.change in (Perturbation.UPPER_CORNERS_MASKED, Perturbation.ALL_CORNERS_MASKED):
             assert result.flips <= 2, result

@@ -17,8 +17,8 @@ from pneumoscope.statistics.metrics import (
     decision_estimates,
     equal_mass_bins,
     expected_calibration_error,
+    refusals_as_errors,
     score_estimates,
-    settled_decisions,
 )
 
 decided = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=60)
@@ -52,7 +52,7 @@ def test_figures_of_decisions_agree_with_scikit_learn(pairs: list[tuple[int, int
 
 def test_refusals_count_as_wrong_in_every_figure_of_decisions() -> None:
     labels, decisions = np.array([0, 0, 1, 1]), np.array([0, -1, 1, -1])
-    assert settled_decisions(labels, decisions).tolist() == [0, 1, 1, 0]
+    assert refusals_as_errors(labels, decisions).tolist() == [0, 1, 1, 0]
     assert confusion(labels, decisions) == Counts(tn=1, fp=1, fn=1, tp=1)
 
 

@@ -264,7 +264,7 @@ def _metric_results(
     counts = metrics.confusion(labels, decisions)
     by_decision = metrics.decision_estimates(counts)
     by_score = metrics.score_estimates(labels[judged], table.probabilities[judged])
-    settled = metrics.settled_decisions(labels, decisions)
+    settled = metrics.refusals_as_errors(labels, decisions)
     draws = {**bootstrap.decision_draws(resampling, labels, settled), **(drawn.metrics if drawn else {})}
     values = {**by_decision.values, **by_score.values}
     reasons = {**by_decision.undefined, **by_score.undefined}
@@ -303,7 +303,7 @@ def _classification_report(labels: NDArray[np.int64], decisions: NDArray[np.int6
 
     made = classification_report(
         labels,
-        metrics.settled_decisions(labels, decisions),
+        metrics.refusals_as_errors(labels, decisions),
         labels=[0, 1],
         target_names=list(LABEL_NAMES),
         output_dict=True,

@@ -30,10 +30,10 @@ FRAME: Final = 0.07
 STRETCH: Final = 1.13
 """Change of the width. Squashing into a square hides the file's aspect ratio in the chest's shape."""
 TOLERATED_LOSS: Final = 0.01
-"""Accuracy that masking may cost; a model whose 95 % interval of the loss lies beyond it leans on what was hidden."""
+"""Accuracy that masking may cost; a model whose 95 % interval of the loss lies beyond it relies on what was hidden."""
 
 
-class Change(StrEnum):
+class Perturbation(StrEnum):
     """What is done to every radiograph. The first three hide what holds no lung."""
 
     UPPER_CORNERS_MASKED = "upper corners masked"
@@ -52,7 +52,7 @@ class Change(StrEnum):
     SHARPENED = "sharpened by an unsharp mask"
 
 
-MASKING: Final = (Change.UPPER_CORNERS_MASKED, Change.ALL_CORNERS_MASKED, Change.FRAME_MASKED)
+MASKING: Final = (Perturbation.UPPER_CORNERS_MASKED, Perturbation.ALL_CORNERS_MASKED, Perturbation.FRAME_MASKED)
 
 
 def _corners_masked(pixels: Pixels, *, lower: bool) -> Pixels:
@@ -102,21 +102,21 @@ def _filtered(pixels: Pixels, kernel: ImageFilter.MultibandFilter) -> Pixels:
     return np.asarray(Image.fromarray(pixels).filter(kernel))
 
 
-CHANGES: Final[Mapping[Change, Callable[[Pixels], Pixels]]] = {
-    Change.UPPER_CORNERS_MASKED: lambda pixels: _corners_masked(pixels, lower=False),
-    Change.ALL_CORNERS_MASKED: lambda pixels: _corners_masked(pixels, lower=True),
-    Change.FRAME_MASKED: lambda pixels: _framed(pixels, round(float(pixels.mean()))),
-    Change.BLACK_FRAME: lambda pixels: _framed(pixels, 0),
-    Change.ROTATED_LEFT: lambda pixels: _rotated(pixels, 5),
-    Change.ROTATED_RIGHT: lambda pixels: _rotated(pixels, -5),
-    Change.SHIFTED_RIGHT: lambda pixels: _shifted(pixels, 0.04, 0),
-    Change.SHIFTED_DOWN: lambda pixels: _shifted(pixels, 0, 0.04),
-    Change.WIDENED: lambda pixels: _stretched(pixels, STRETCH),
-    Change.NARROWED: lambda pixels: _stretched(pixels, 1 / STRETCH),
-    Change.DARKER: lambda pixels: _gamma(pixels, 1.25),
-    Change.BRIGHTER: lambda pixels: _gamma(pixels, 0.8),
-    Change.BLURRED: lambda pixels: _filtered(pixels, ImageFilter.GaussianBlur(1)),
-    Change.SHARPENED: lambda pixels: _filtered(pixels, ImageFilter.UnsharpMask(1.5, 100, 0)),
+CHANGES: Final[Mapping[Perturbation, Callable[[Pixels], Pixels]]] = {
+    Perturbation.UPPER_CORNERS_MASKED: lambda pixels: _corners_masked(pixels, lower=False),
+    Perturbation.ALL_CORNERS_MASKED: lambda pixels: _corners_masked(pixels, lower=True),
+    Perturbation.FRAME_MASKED: lambda pixels: _framed(pixels, round(float(pixels.mean()))),
+    Perturbation.BLACK_FRAME: lambda pixels: _framed(pixels, 0),
+    Perturbation.ROTATED_LEFT: lambda pixels: _rotated(pixels, 5),
+    Perturbation.ROTATED_RIGHT: lambda pixels: _rotated(pixels, -5),
+    Perturbation.SHIFTED_RIGHT: lambda pixels: _shifted(pixels, 0.04, 0),
+    Perturbation.SHIFTED_DOWN: lambda pixels: _shifted(pixels, 0, 0.04),
+    Perturbation.WIDENED: lambda pixels: _stretched(pixels, STRETCH),
+    Perturbation.NARROWED: lambda pixels: _stretched(pixels, 1 / STRETCH),
+    Perturbation.DARKER: lambda pixels: _gamma(pixels, 1.25),
+    Perturbation.BRIGHTER: lambda pixels: _gamma(pixels, 0.8),
+    Perturbation.BLURRED: lambda pixels: _filtered(pixels, ImageFilter.GaussianBlur(1)),
+    Perturbation.SHARPENED: lambda pixels: _filtered(pixels, ImageFilter.UnsharpMask(1.5, 100, 0)),
 }
 
 
@@ -136,7 +136,7 @@ class CheckResult:
         atypical: images that typicality would now refuse and did not before.
     """
 
-    change: Change
+    change: Perturbation
     accuracy: float
     accuracy_change: float
     accuracy_change_ci95: Interval
@@ -147,7 +147,7 @@ class CheckResult:
     atypical: int
 
     @property
-    def leans(self) -> bool:
+    def relies_on_it(self) -> bool:
         """Whether hiding what must not matter surely costs more accuracy than is tolerated."""
         return self.change in MASKING and self.accuracy_change_ci95[1] < -TOLERATED_LOSS
 
@@ -188,7 +188,7 @@ class Shortcuts:
     Attributes:
         images: how many were judged.
         threshold: probability from which an image was called pneumonia.
-        checks: one for each change, in the order of :class:`Change`.
+        checks: one for each change, in the order of :class:`Perturbation`.
         aspect: ``None`` where one class is missing.
     """
 
@@ -199,7 +199,7 @@ class Shortcuts:
 
     def to_json(self) -> dict[str, Any]:
         """What ``shortcuts.json`` holds."""
-        checks = [{**dataclasses.asdict(check), "leans": check.leans} for check in self.checks]
+        checks = [{**dataclasses.asdict(check), "relies_on": check.relies_on_it} for check in self.checks]
         aspect = None if self.aspect is None else {"stretch": STRETCH, **dataclasses.asdict(self.aspect)}
         return {
             "n": self.images,
@@ -264,9 +264,9 @@ def check_shortcuts(
 
 
 def _check_aspect(
-    positive: NDArray[np.bool_], plain: NDArray[np.float64], changed: Mapping[Change, NDArray[np.float64]]
+    positive: NDArray[np.bool_], plain: NDArray[np.float64], changed: Mapping[Perturbation, NDArray[np.float64]]
 ) -> AspectCheck:
-    wide, narrow = changed[Change.WIDENED], changed[Change.NARROWED]
+    wide, narrow = changed[Perturbation.WIDENED], changed[Perturbation.NARROWED]
     scores = (plain, np.where(positive, wide, narrow), np.where(positive, narrow, wide))
     estimate = delong(positive.astype(np.int64), np.stack(scores))
     as_is, together, apart = map(float, estimate.aucs)

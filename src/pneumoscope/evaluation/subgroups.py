@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pneumoscope.statistics import bootstrap
 from pneumoscope.statistics.intervals import Interval, wilson
-from pneumoscope.statistics.metrics import Counts, Metric, confusion, decision_estimates, settled_decisions
+from pneumoscope.statistics.metrics import Counts, Metric, confusion, decision_estimates, refusals_as_errors
 from pneumoscope.statistics.operating_points import at_sensitivity
 from pneumoscope.statistics.table import SUBTYPE_NAMES, PredictionTable
 
@@ -146,7 +146,7 @@ def by_subtype(
     """
     if table.subtypes is None:
         return {}
-    found = settled_decisions(table.labels, decisions) == 1
+    found = refusals_as_errors(table.labels, decisions) == 1
     truth = np.asarray([subtype or "" for subtype in table.subtypes])
     results = {}
     for name in PNEUMONIA_SUBTYPES:

@@ -97,7 +97,7 @@ def decision_draws(
     Args:
         resampling: over the same N images.
         labels: ``int64 [N]``.
-        settled: ``int64 [N]``, decisions without refusals (:func:`~.metrics.settled_decisions`).
+        settled: ``int64 [N]``, decisions without refusals (:func:`~.metrics.refusals_as_errors`).
     """
     positive, called = labels == 1, settled == 1
     tn, fp, fn, tp = resampling.totals(~positive & ~called, ~positive & called, positive & ~called, positive & called)

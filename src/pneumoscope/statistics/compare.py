@@ -18,8 +18,8 @@ from pneumoscope.statistics.metrics import (
     Metric,
     confusion,
     decision_estimates,
+    refusals_as_errors,
     score_estimates,
-    settled_decisions,
 )
 from pneumoscope.statistics.table import PredictionTable
 
@@ -163,7 +163,7 @@ def compare(
     other = _aligned(table, rival.table)
     labels = table.labels
     settled = [
-        settled_decisions(labels, one.decisions(cut)) for one, cut in ((table, threshold), (other, rival.threshold))
+        refusals_as_errors(labels, one.decisions(cut)) for one, cut in ((table, threshold), (other, rival.threshold))
     ]
     both = table.judged & other.judged
     resampling = bootstrap.Resampling.draw(table.patients, len(table), draws=draws, seed=seed)

@@ -91,7 +91,7 @@ class Estimates:
     undefined: Mapping[Metric, str]
 
 
-def settled_decisions(labels: NDArray[np.int64], decisions: NDArray[np.int64]) -> NDArray[np.int64]:
+def refusals_as_errors(labels: NDArray[np.int64], decisions: NDArray[np.int64]) -> NDArray[np.int64]:
     """Decisions with each refusal (-1) replaced by the wrong answer.
 
     Args:
@@ -108,7 +108,7 @@ def confusion(labels: NDArray[np.int64], decisions: NDArray[np.int64]) -> Counts
     """The confusion matrix; refusals (-1) count as errors."""
     from sklearn.metrics import confusion_matrix
 
-    matrix = confusion_matrix(labels, settled_decisions(labels, decisions), labels=[0, 1])
+    matrix = confusion_matrix(labels, refusals_as_errors(labels, decisions), labels=[0, 1])
     return Counts(*(int(value) for value in matrix.ravel()))
 
 
