@@ -1,6 +1,6 @@
 """Which layers rounding to 8 bits hurts: ``reports/int8-sensitivity-NAME.json``.
 
-    python tools/int8_sensitivity.py RUN EXPORTED/NAME-float32.tflite
+    python experiments/int8_sensitivity.py RUN EXPORTED/NAME-float32.tflite
 
 Quantises the float32 graph with more and more of its first layers left in float, and compares the log odds of
 training radiographs with those of the float32 graph. Ranges come from other training radiographs.
@@ -86,7 +86,7 @@ def main() -> None:
         "version": package.contract.version,
         "what": f"int8 against float32: log odds of pneumonia (those within {NEAR:g} nats) of training radiographs, "
         f"ranges from {FOR_RANGES} others",
-        "command": f"python tools/int8_sensitivity.py RUN {name}-float32.tflite",
+        "command": f"python experiments/int8_sensitivity.py RUN {name}-float32.tflite",
         "radiographs": int(near.sum()),
         "variants": variants,
     }
