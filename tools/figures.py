@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
-import statistics
 import sys
-import tomllib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -27,13 +25,6 @@ ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ROOT / "reports"
 BENCHMARKS = ROOT / "benchmarks" / "results"
 RECIPES = ROOT / "src" / "pneumoscope" / "training" / "recipes"
-# The run of a recipe has the recipe's name under reports/, but for these.
-_RUN_OF = {
-    "pneumonet": "pneumonet-first",
-    "pneumonet-robust": "pneumonet",
-    "seed-cnn": "seed-cnn-first",
-    "seed-cnn-robust": "seed-cnn",
-}
 
 _METRICS = {
     "accuracy": "accuracy",
@@ -49,7 +40,6 @@ _CHECKS = {
     "stability": "likeness after a shift",
 }
 _EXPECTED = "# Expected: "
-_VALIDATIONS = {"grouped": "random patients", "ordered": "time-ordered slice"}
 
 
 def read_json(path: Path) -> Any:
@@ -78,15 +68,13 @@ def with_bounds(value: float, bounds: Sequence[float], form: str = ".3f") -> str
 
 
 def model_figures() -> str:
-    """Every model under ``reports/`` on both validations."""
+    """Every model under ``reports/``, on patients that the scoring network was not trained on."""
     lines = []
-    for file in sorted(REPORTS.glob("*/validation-*.json")):
-        for role, report in read_json(file).items():
-            made = report["model"]
-            model = f"`{made['name']}` {made['version']} ({made['quantization']})"
-            name = f"{model}, {_VALIDATIONS[role]}, n = {report['n']}"
+    for file in sorted(REPORTS.glob("*/out-of-fold.json")):
+        for group, report in read_json(file).items():
+            name = f"`{report['model']['name']}` {report['model']['version']}, {group}, n = {report['n']}"
             lines.append([name, *(with_interval(report, metric) for metric in _METRICS)])
-    return table(["model, validation", *_METRICS.values()], lines)
+    return table(["model, images held out", *_METRICS.values()], lines)
 
 
 def speed_figures() -> str:
@@ -99,75 +87,43 @@ def speed_figures() -> str:
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """A run's best epoch by mean AUC at its final size, its number of epochs and hours, from its ``log.csv``."""
+    """A run's epochs, its AUC on held-out patients after the last one and its hours, from its ``log.csv``."""
     with (folder / "log.csv").open(newline="", encoding="utf-8") as stream:
         log = list(csv.DictReader(stream))
-    final = [row for row in log if row["size"] == log[-1]["size"]]
-    best = max(final, key=lambda row: float(row["grouped_auc"]) + float(row["ordered_auc"]))
-    return {
-        "best": int(best["epoch"]),
-        "epochs": len(log),
-        "grouped": float(best["grouped_auc"]),
-        "ordered": float(best["ordered_auc"]),
-        "hours": sum(float(row["seconds"]) for row in log) / 3600,
-    }
+    hours = sum(float(row["seconds"]) for row in log) / 3600
+    return {"epochs": len(log), "auc": float(log[-1]["grouped_auc"]), "hours": hours}
 
 
 def training_figures() -> str:
-    """Every training run under ``reports/``: its best epoch by mean AUC, and the gap between both validations."""
+    """Every training run under ``reports/``; all members of a recipe together."""
     lines = []
     for file in sorted(REPORTS.glob("*/log.csv")):
         run = read_run(file.parent)
-        lines.append(
-            [
-                f"`{file.parent.name}`",
-                f"{run['best']} of {run['epochs']}",
-                f"{run['grouped']:.4f}",
-                f"{run['ordered']:.4f}",
-                f"{run['ordered'] - run['grouped']:+.4f}",
-                f"{run['hours']:.1f}",
-            ]
-        )
-    header = ["run", "best epoch", "AUC random patients", "AUC time-ordered", "gap", "hours, two cores"]
+        lines.append([f"`{file.parent.name}`", str(run["epochs"]), f"{run['auc']:.4f}", f"{run['hours']:.1f}"])
+    return table(["run", "epochs", "AUC, children and adults held out (mean of the members)", "hours on one core"], lines)
+
+
+def trial_figures() -> str:
+    """Short trainings on one fold, that the recipe was chosen by."""
+    lines = [
+        [line["variant"], *(f"{line[key]:.4f}" for key in ("rsna", "adults", "conflicting", "framing", "random"))]
+        for line in read_json(REPORTS / "trials.json")["variants"]
+    ]
+    header = ["variant", "AUC adults, RSNA", "AUC adults", "AUC conflicting", "correlation with framing", "AUC random"]
     return table(header, lines)
 
 
 def with_expectation(recipe: Path) -> str:
     """The recipe's text with the line that says what its run took and reached, as its log has it."""
     lines = recipe.read_text("utf-8").splitlines()
-    own, before = _minutes(recipe)
-    if own:
-        run = read_run(_folder_of(recipe))
-        chain = f", {before} of them for what comes before" if before else ""
-        expected = (
-            f"{_EXPECTED}{own + before} minutes on two cores{chain}; AUC {run['grouped']:.3f} on random patients, "
-            f"{run['ordered']:.3f} on the time-ordered slice."
-        )
+    folder = REPORTS / recipe.stem
+    if (folder / "log.csv").exists():
+        run = read_run(folder)
+        minutes = max(1, round(60 * run["hours"]))
         lines = [line for line in lines if not line.startswith(_EXPECTED)]
         heading = next(index for index, line in enumerate(lines) if line == "#")
-        lines.insert(heading, expected)
+        lines.insert(heading, f"{_EXPECTED}{minutes} minutes of one core; AUC {run['auc']:.3f} on patients held out.")
     return "\n".join(lines) + "\n"
-
-
-def _folder_of(recipe: Path) -> Path:
-    return REPORTS / _RUN_OF.get(recipe.stem, recipe.stem)
-
-
-def _minutes(recipe: Path) -> tuple[int, int]:
-    """Of a recipe's own run, 0 where it was not run, and of everything that must be trained before it."""
-    return _own_minutes(recipe), sum(_own_minutes(recipe.with_stem(name)) for name in _before(recipe))
-
-
-def _before(recipe: Path) -> set[str]:
-    """The recipes that one starts from or is taught by, and theirs."""
-    values = tomllib.loads(recipe.read_text("utf-8"))
-    named = {*values.get("starts_from", ()), *values.get("teachers", ())}
-    return named.union(*(_before(recipe.with_stem(name)) for name in named))
-
-
-def _own_minutes(recipe: Path) -> int:
-    folder = _folder_of(recipe)
-    return max(1, round(60 * read_run(folder)["hours"])) if (folder / "log.csv").exists() else 0
 
 
 def data_figures() -> str:
@@ -247,58 +203,12 @@ def shortcut_figures() -> str:
     return table(["number", "AUC at 224 x 224", "AUC at native size", "what it is"], lines)
 
 
-def ablation_figures() -> str:
-    """Short trainings that differ in one thing each; seeds and folds as mean and standard deviation."""
-    report = read_json(REPORTS / "ablations.json")
-    variants = report["variants"]
-    metrics = ("grouped_auc", "ordered_auc", "grouped_nll", "ordered_nll", "together_auc", "worst_nll")
-    plain = [v for v in variants if v["name"].split()[0] in ("base", "seed", "fold")]
-    repeated = {
-        "seeds": [v for v in plain if v["fold"] == 0],
-        "folds": [v for v in plain if v["seed"] == 0],
-    }
-    lines = []
-    for what, runs in repeated.items():
-        if len(runs) < 2:
-            continue
-        columns = ([run[metric] for run in runs] for metric in metrics)
-        cells = [f"{statistics.mean(column):.4f} (SD {statistics.stdev(column):.4f})" for column in columns]
-        lines.append([f"base, {len(runs)} {what}", *cells, ""])
-    lines += [
-        [line["name"], *(f"{line[metric]:.4f}" for metric in metrics), line["worst_change"].partition(",")[0]]
-        for line in (*variants, *report["ensembles"])
-    ]
-    header = [
-        "variant",
-        "AUC random",
-        "AUC ordered",
-        "NLL random",
-        "NLL ordered",
-        "AUC ordered, squashed alike",
-        "NLL after the worst change",
-        "which",
-    ]
-    return table(header, lines)
-
-
 def backend_figures() -> str:
     """Seconds a training step of each network on each Keras backend."""
     seconds = read_json(BENCHMARKS / "backends.json")["seconds_a_step"]
     backends = list(next(iter(seconds.values())))
     lines = [[f"`{recipe}`", *(f"{of[backend]:.1f}" for backend in backends)] for recipe, of in seconds.items()]
     return table(["seconds a step", *backends], lines)
-
-
-def calibration_figures() -> str:
-    """What each way to calibrate and to choose a threshold reaches on the validation that it was not fitted on."""
-    lines = []
-    for line in read_json(REPORTS / "calibration.json")["lines"]:
-        cells = []
-        for measure in ("ece", "accuracy"):
-            low, high = line[measure]["middle95"]
-            cells.append(f"{line[measure]['mean']:.3f} ({low:.3f} to {high:.3f})")
-        lines.append([f"`{line['recipe']}`", _VALIDATIONS[line["judged_on"]], line["way"], *cells])
-    return table(["recipe", "judged on", "calibration", "ECE", "accuracy"], lines)
 
 
 def robustness_figures() -> str:
@@ -369,9 +279,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "data": data_figures,
     "shortcuts": shortcut_figures,
     "without-lungs": without_lungs_figures,
-    "ablations": ablation_figures,
+    "trials": trial_figures,
     "backends": backend_figures,
-    "calibration": calibration_figures,
     "robustness": robustness_figures,
     "aspect": aspect_figures,
     "explanations": explanation_figures,
