@@ -65,24 +65,3 @@ def parity(reports: Path) -> Table:
                 ]
             )
     return header, lines
-
-
-def processors(reports: Path) -> Table:
-    """The shipped files on another processor than that of their reports."""
-    header = [
-        "file", "flips at", "refusals that change", "log odds differ by (median, 95 % of images, largest)",
-        "largest difference of typicality",
-    ]  # fmt: skip
-    lines: list[list[str]] = []
-    for name, there in json.loads((reports / "processors.json").read_text("utf-8"))["models"].items():
-        upper = {what: f"{interval[1]:.1%}" for what, interval in there["ci95"].items()}
-        lines.append(
-            [
-                f"`{name}`, {there['quantization']}, n = {there['n']}",
-                ", ".join(f"{point} {count}" for point, count in there["flips"].items()) + f" (below {upper['flips']})",
-                f"{there['refusals']} (below {upper['refusals']})",
-                ", ".join(f"{there['log_odds'][key]:.2g}" for key in ("median", "p95", "max")),
-                f"{there['largest_typicality_difference']:.2g}",
-            ]
-        )
-    return header, lines

@@ -100,7 +100,9 @@ def training_figures() -> str:
     for file in sorted(REPORTS.glob("*/log.csv")):
         run = read_run(file.parent)
         lines.append([f"`{file.parent.name}`", str(run["epochs"]), f"{run['auc']:.4f}", f"{run['hours']:.1f}"])
-    return table(["run", "epochs", "AUC, children and adults held out (mean of the members)", "hours on one core"], lines)
+    return table(
+        ["run", "epochs", "AUC, children and adults held out (mean of the members)", "hours on one core"], lines
+    )
 
 
 def trial_figures() -> str:
@@ -287,7 +289,6 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "exports": lambda: table(*export_tables.size_and_speed(BENCHMARKS)),
     "operations": lambda: table(*export_tables.operations(BENCHMARKS)),
     "parity": lambda: table(*export_tables.parity(REPORTS)),
-    "processors": lambda: table(*export_tables.processors(REPORTS)),
     **{
         name: partial(_made, make)
         for name, make in {**held_out.TABLES, **lung_figures.TABLES, **meaning.TABLES}.items()

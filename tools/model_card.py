@@ -23,7 +23,6 @@ from pneumoscope.model.packaging import read_package
 CARD = ROOT / "docs" / "model-card.md"
 SHIPPED = (ROOT / "src" / "pneumoscope" / "models", ROOT / "models")
 
-_ROLES = {"grouped": "random patients", "ordered": "time-ordered slice"}
 _METRICS = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
@@ -40,17 +39,19 @@ _METRICS = {
 
 _USE = """\
 **For:** research on classification, calibration, explanation and on-device inference; teaching. **Users:**
-researchers and developers. **Not for:** care of any kind, adults, other views, other
+researchers and developers. **Not for:** care of any kind, other views, other
 findings, telling bacterial from viral pneumonia ([limits and ethics](limits.md))."""
 
 _FACTORS = """\
-Relevant and **not recorded in the data**: sex, origin, exact age, equipment, severity, other illness. So no figure is
-broken down by them. Broken down by: agent (from the file name), order in time, operating point."""
+Relevant and **not recorded in the data**: sex, origin, equipment, severity, other illness, and the children's exact
+age. So no figure is broken down by them. Broken down by: children and adults, framing that contradicts the label
+(conflicting images), agent (from the file name), operating point."""
 
 _METRICS_TEXT = """\
 Accuracy alone misleads where three of four images are pneumonias, so sensitivity and specificity stand beside it.
-Thresholds were chosen on both validations together. 95 % intervals in brackets: Wilson (proportions), DeLong (AUC),
-bootstrap over patients (the others). Refused images count as errors where the report says so."""
+Every figure is of images whose patients the scoring network was not trained on; calibration and thresholds were fitted
+on these same scores, weighted so that framing tells nothing. 95 % intervals in brackets: Wilson (proportions), DeLong
+(AUC), bootstrap over patients (the others). Refused images count as errors where the report says so."""
 
 _ETHICS = """\
 Images of children, published without names under CC BY 4.0; consent to this use is unknown to us. A wrong "normal"
@@ -70,11 +71,12 @@ followed, so it is no longer a test that chose nothing. Models that do not stand
 yet."""
 
 _CAVEATS = """\
-- The validations helped to choose epoch, calibration and thresholds, and patients drawn from this data reward its
-  shortcut; the official test split is scored from outside, once a release.
-- Few hospitals. Published models of this kind fell to an AUC of 0.54 on other hospitals' children.
-- Part of what every model knows is the aspect ratio of the files, which squashing leaves in the chest's shape
-  ([measured](experiments.md#squashed-shapes)).
+- Random patients of this data rank networks by how well they read framing, so their figures promise too much;
+  conflicting images promise too little, since some of their labels are wrong. The official test split is scored from
+  outside, once a release.
+- One hospital each for children and adults. Published models of this kind fell to an AUC of 0.54 on other hospitals'
+  children.
+- The box around the lungs takes the picture's framing away, not the sharpness that depends on how large they were.
 - The [heatmap](explanations.md) shows what moved the score, not where the disease is.
 - Validate on your own patients before any study, and choose the threshold there."""
 
@@ -99,7 +101,7 @@ _ITEMS = (
     ("Failure analysis (CLAIM 37)", "worst errors in each evaluation's page"),
     ("Fairness (TRIPOD+AI 3, 14)", "**not possible**: not recorded"),
     ("Limits (CLAIM 38, TRIPOD+AI 26)", "[limits and ethics](limits.md)"),
-    ("Class imbalance (TRIPOD+AI 13)", "loss weighted by class, probabilities calibrated to the validations"),
+    ("Class imbalance (TRIPOD+AI 13)", "classes drawn alike, probabilities at a prevalence of 50 %"),
     ("Code, model, data available (TRIPOD+AI 18)", "all three, open licences"),
     ("Patients' involvement (TRIPOD+AI 19)", "none"),
 )
@@ -119,7 +121,7 @@ def model_sections(file: Path) -> list[str]:
         ["training", f"recipe `{origin.recipe}`, seed {origin.seed}, epoch {origin.epoch}"],
         ["training manifest", f"`{origin.manifest_sha256[:16]}…`"],
         ["software", ", ".join(f"{name} {version}" for name, version in sorted(origin.versions.items()))],
-        ["licence", "Apache-2.0; data CC BY 4.0"],
+        ["licence", "Apache-2.0; data: see the data sheet"],
     ]
     return [
         f"## {contract.name} {contract.version}",
@@ -147,13 +149,13 @@ def _population(contract: Contract) -> str:
 
 
 def reports_of(contract: Contract) -> dict[str, Any]:
-    """The validation reports of this very model: same name, version and threshold, to the last digit.
+    """The reports on held-out patients of this very model: same name, version and threshold, to the last digit.
 
     Raises:
         SystemExit: there is none; export the model's run into ``reports/``.
     """
     _, point = contract.operating_point()
-    for file in sorted(REPORTS.glob(f"*/validation-{contract.quantization}.json")):
+    for file in sorted(REPORTS.glob("*/out-of-fold.json")):
         found: dict[str, Any] = read_json(file)
         wanted = (contract.name, contract.version, point.threshold)
         if all((r["model"]["name"], r["model"]["version"], r["threshold"]) == wanted for r in found.values()):
@@ -164,7 +166,7 @@ def reports_of(contract: Contract) -> dict[str, Any]:
 
 
 def _figures(reports: dict[str, Any]) -> str:
-    header = ["figure (95 % interval)", *(f"{_ROLES[role]}, n = {report['n']}" for role, report in reports.items())]
+    header = ["figure (95 % interval)", *(f"{role}, n = {report['n']}" for role, report in reports.items())]
     return table(
         header,
         [[title, *(with_interval(report, key) for report in reports.values())] for key, title in _METRICS.items()],
@@ -181,9 +183,7 @@ def _subtypes(reports: dict[str, Any]) -> str:
     for role, report in reports.items():
         for name, result in report["per_subtype"].items():
             low, high = result["ci95"]
-            lines.append(
-                [_ROLES[role], name, str(result["n"]), f"{result['sensitivity']:.3f} ({low:.3f} to {high:.3f})"]
-            )
+            lines.append([role, name, str(result["n"]), f"{result['sensitivity']:.3f} ({low:.3f} to {high:.3f})"])
     return table(["validation", "agent", "images", "sensitivity"], lines)
 
 
@@ -194,7 +194,7 @@ def _three_classes(reports: dict[str, Any]) -> list[str]:
             low, high = told["ci95"]
             auc = told["bacterial_viral_auc"]
             accuracy = f"{told['accuracy']:.3f} ({low:.3f} to {high:.3f})"
-            lines.append([_ROLES[role], accuracy, "undefined" if auc is None else f"{auc:.3f}"])
+            lines.append([role, accuracy, "undefined" if auc is None else f"{auc:.3f}"])
     if not lines:
         return []
     return ["Three classes:", table(["validation", "accuracy", "AUC, bacterial against viral"], lines)]

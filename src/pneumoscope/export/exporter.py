@@ -46,8 +46,10 @@ from pneumoscope.model.contract import (
     Provenance,
     Quantization,
 )
+from pneumoscope.model.lung_field import LungField
 from pneumoscope.model.packaging import pack
 from pneumoscope.training.batches import SUBTYPES, PixelSet
+from pneumoscope.training.lungs.shipped import lung_field_network
 from pneumoscope.training.out_of_fold import read_out_of_fold
 from pneumoscope.training.run_folder import RunFolder
 
@@ -114,7 +116,10 @@ class _Export:
         self._recipe, self._seed, self._settings = run.read_settings()
         self._network, self._run_images = run.load_best(), RunImages(run)
         self._calibrated = calibrated_run(self._network, self._run_images)
-        self._graph = assemble_graph(self._network, self._calibrated.calibration, self._calibrated.typicality)
+        self._lung_field = lung_field_network() if self._recipe.lung_field else None
+        self._graph = assemble_graph(
+            self._network, self._calibrated.calibration, self._calibrated.typicality, self._lung_field
+        )
         self._images = _radiographs(list(self._run_images.validation.values()))
         self._reference = judge_with_keras(self._graph, self._images.pixels)
         self._thresholds = Thresholds(
@@ -132,7 +137,8 @@ class _Export:
         calibrated = self._calibrated
         first = convert(self._graph, quantization, self._representative(Form.LITERT))
         shift = measure_shift(self._graph, first, self._run_images.representative)
-        return assemble_graph(self._network, *taken_back(shift, calibrated.calibration, calibrated.typicality))
+        ends = taken_back(shift, calibrated.calibration, calibrated.typicality)
+        return assemble_graph(self._network, *ends, self._lung_field)
 
     def write_one_file(
         self, graph: keras.Model, form: Form, quantization: Quantization
@@ -221,6 +227,7 @@ class _Export:
             subtypes=SUBTYPES if recipe.classes == 3 else (),
             intended_use=_intended_use(population),
             population=population,
+            lung_field=LungField(recipe.network_size) if recipe.lung_field else None,
         )
 
     def _report_out_of_fold(self) -> dict[str, EvaluationReport]:
