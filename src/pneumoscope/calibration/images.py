@@ -16,6 +16,8 @@ from pneumoscope.training.run_folder import RunFolder
 # Radiographs that the Gaussian of typicality is fitted on: many times its components, and quick to embed.
 _TYPICAL_IMAGES = 1500
 _REPRESENTATIVE_IMAGES = 200
+# Held-out radiographs that say where typicality ends, and that exported forms are compared on.
+_VALIDATION_IMAGES = 1000
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,12 @@ class RunImages:
 
     @cached_property
     def validation(self) -> Mapping[Role, PixelSet]:
-        """The images of each validation role that the manifest has."""
+        """Images of each validation role that the manifest has, drawn the same way every time where there are many."""
         roles = (Role.GROUPED, Role.ORDERED)
         rows = {role: [row for row in self.rows if row.role is role] for role in roles}
+        for role, all_rows in rows.items():
+            chosen = np.random.default_rng(0).permutation(len(all_rows))[:_VALIDATION_IMAGES]
+            rows[role] = [all_rows[index] for index in sorted(chosen)]
         return {
             role: load_pixels(chosen, what=f"{role} images", lung_field=self.lung_field)
             for role, chosen in rows.items()
