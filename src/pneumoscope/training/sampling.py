@@ -75,7 +75,7 @@ def _overlap(shortcut: NDArray[np.float64], label: Label, balance: float) -> NDA
         return None
     weight = shortcut if label is Label.NORMAL else 1 - shortcut
     weight = np.clip(weight, 1e-3, None)
-    return (1 - balance) / len(weight) + balance * weight / weight.sum()
+    return np.asarray((1 - balance) / len(weight) + balance * weight / weight.sum(), np.float64)
 
 
 def _drawn(
