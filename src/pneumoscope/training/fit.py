@@ -84,6 +84,8 @@ def train(
     """
     run = RunFolder(out)
     open_run(run, rows, recipe, seed, resume=resume)
+    if len(run.read_log()) == recipe.epochs and run.best.is_file():
+        return run
     keep_freed_memory()
     keras.utils.set_random_seed(seed)
     if keras.backend.backend() == "tensorflow":
