@@ -29,7 +29,6 @@ def read_pgm(name: str) -> NDArray[np.uint8]:
 def test_every_picture_is_expected() -> None:
     named = {case[kind] for case in CASES.values() for kind in ("input", "shrunk")}
     assert named == {file.name for file in GOLDEN.glob("*.pgm")}
-    assert {case["refused"] for case in CASES.values()} == {True, False}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -61,7 +60,6 @@ def test_the_built_in_model_gives_the_golden_outputs() -> None:
     for case in CASES.values():
         out = model.runtime().run(read_pgm(case["shrunk"]))
         assert out.probability == pytest.approx(case["probability"], abs=1e-3)
-        # The dynamic form rounds activations differently on each kind of processor: see docs/models.md.
         assert out.typicality == pytest.approx(case["typicality"], abs=3e-2)
         np.testing.assert_allclose(out.heatmap, case["heatmap"], atol=6e-2)
         assert np.corrcoef(out.heatmap.ravel(), np.ravel(case["heatmap"]))[0, 1] > 0.995

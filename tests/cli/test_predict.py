@@ -1,5 +1,6 @@
 """``pneumoscope predict``: records, order, exit status, pictures, bad input."""
 
+import dataclasses
 import json
 import zlib
 from pathlib import Path
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pneumoscope.cli.opening import read_model_package
 from pneumoscope.model import wording
+from pneumoscope.model.packaging import pack
 from pneumoscope.model.runtime import LiteRTRuntime, Outputs
 from support import phantom
 from support.cli_kit import Run
@@ -163,9 +166,13 @@ def test_what_is_no_prevalence_is_wrong_usage(run: Run, chest: Path, given: str,
 
 
 def test_a_model_of_version_1_cannot_say_what_a_prevalence_makes_of_it(
-    run: Run, chest: Path, open_minded_model: Path
+    run: Run, chest: Path, open_minded_model: Path, tmp_path: Path
 ) -> None:
-    result = run("predict", chest, "--model", open_minded_model, "--prevalence", "0.1")
+    package, _ = read_model_package(open_minded_model)
+    old = dataclasses.replace(package.contract, calibration=None, conformal=None, contract_version=1)
+    file = tmp_path / "version-1.tflite"
+    file.write_bytes(pack(package.graph, old, package.card))
+    result = run("predict", chest, "--model", file, "--prevalence", "0.1")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "pneumoscope calibrate" in result.stderr
 
