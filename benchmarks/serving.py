@@ -2,7 +2,7 @@
 
     PNEUMOSCOPE_DATA=DATA python benchmarks/serving.py [--trial]
 
-Measured for the built-in model and for the fast one, ``models/lite0-short.tflite``, each with the same native-size
+Measured for the built-in model and for the small one, ``models/pneumonet.tflite``, each with the same native-size
 radiographs in one order drawn at random (the folders hold first the normal ones, which are larger and take
 twice as long), everything three times in turn and the medians taken:
 
@@ -45,7 +45,7 @@ from pneumoscope.model.classifier import load_model
 
 CLIENTS, WORKERS, ROUNDS, LOAD = 4, 2, 3, 0.8
 REQUESTS, KERAS_REQUESTS, LATENCY_REQUESTS = 1000, 100, 1000
-FAST = Path(__file__).resolve().parents[1] / "models" / "lite0-short.tflite"
+SMALL = Path(__file__).resolve().parents[1] / "models" / "pneumonet.tflite"
 SHARE_GOAL, KERAS_GOAL, TAIL_GOAL = 0.85, 8, 3
 
 SERVE = "from pneumoscope.cli.main import main; main()"
@@ -268,7 +268,7 @@ def main() -> None:
     native = [path.read_bytes() for path in sorted((data / "native").rglob("*.jpeg"))]
     np.random.default_rng(0).shuffle(native)
     figures: dict[str, Any] = {"images": len(native), "workers": WORKERS, "clients": CLIENTS}
-    figures["models"] = models = [measure_rates(file, native, scale) for file in (None, FAST)]
+    figures["models"] = models = [measure_rates(file, native, scale) for file in (None, SMALL)]
     headline = [line for rates in models for line in headlines(rates)]
     if scale < 1:
         print(json.dumps(figures, indent=2), *headline, sep="\n")
