@@ -182,6 +182,8 @@ def _subtypes(reports: dict[str, Any]) -> str:
     lines = []
     for role, report in reports.items():
         for name, result in report["per_subtype"].items():
+            if result["ci95"] is None:  # the group has no images of this agent
+                continue
             low, high = result["ci95"]
             lines.append([role, name, str(result["n"]), f"{result['sensitivity']:.3f} ({low:.3f} to {high:.3f})"])
     return table(["validation", "agent", "images", "sensitivity"], lines)
