@@ -62,7 +62,8 @@ def test_the_built_in_model_gives_the_golden_outputs() -> None:
         assert out.probability == pytest.approx(case["probability"], abs=1e-3)
         assert out.typicality == pytest.approx(case["typicality"], abs=3e-2)
         np.testing.assert_allclose(out.heatmap, case["heatmap"], atol=6e-2)
-        assert np.corrcoef(out.heatmap.ravel(), np.ravel(case["heatmap"]))[0, 1] > 0.995
+        if np.ptp(case["heatmap"]):  # a page of text has no heat
+            assert np.corrcoef(out.heatmap.ravel(), np.ravel(case["heatmap"]))[0, 1] > 0.995
         if out.subtype is not None:
             np.testing.assert_allclose(out.subtype, case["subtype"], atol=1e-3)
         assert case["refused"] == (case["typicality"] < EXPECTED["typicality_limit"])
