@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from pneumoscope.model.lung_field import LungField
 
 from pneumoscope.datasets.layout import IMAGE_ENDINGS
 from pneumoscope.imaging.reader import read_image
 from pneumoscope.imaging.resize import shrink
+from pneumoscope.model.lung_field import LungField
 from pneumoscope.training.lungs.shipped import LungFields, find_lungs
 
 TILE = 130
