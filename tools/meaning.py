@@ -1,7 +1,7 @@
 """What the number means: calibration, operating points and coverage from out-of-fold scores, and monitoring's alarms.
 
     python tools/meaning.py scores OUT_OF_FOLD.csv          writes reports/meaning.json
-    python tools/meaning.py months DATA                     writes reports/monitoring.json
+    python tools/meaning.py months DATA [MODEL]             writes reports/monitoring.json
 
 ``tools/figures.py`` writes the documents' tables from both.
 """
@@ -155,9 +155,9 @@ def closer(pixels: Pixels) -> Pixels:
     return np.ascontiguousarray(pixels[height // 10 : -(height // 10), width // 10 : -(width // 10)])
 
 
-def months(data: Path) -> dict[str, Any]:
+def months(data: Path, model_file: Path | None = None) -> dict[str, Any]:
     """Months drawn from real radiographs, changed in one way each, against a month that is not."""
-    model = load_model()
+    model = load_model(model_file)
     generator = np.random.default_rng(0)
     files = {label: sorted((data / "chest_xray_224" / "train" / label).glob("*.jpeg")) for label in LABELS}
     pools = {label: [paths[row] for row in generator.permutation(len(paths))] for label, paths in files.items()}
@@ -326,11 +326,13 @@ def folds_table() -> Table:
 
 def months_table() -> Table:
     """What monitoring says of months that were changed."""
+    content = _read(MONITORING)
+    model = f"`{content['model']['name']}` {content['model']['version']}"
     lines = []
-    for name, month in _read(MONITORING)["months"].items():
+    for name, month in content["months"].items():
         drifted = [change["name"] for change in month["changes"] if change["drifted"]]
         lines.append([name, "alarm" if month["drift"] else "no alarm", ", ".join(drifted)])
-    return ["what was changed", "answer", "what drifted"], lines
+    return [f"what was changed, {content['records']} records each", f"answer ({model})", "what drifted"], lines
 
 
 def alarms_table() -> Table:
@@ -354,8 +356,11 @@ TABLES: Final[dict[str, Callable[[], Table]]] = {
 
 def main(arguments: list[str]) -> int:
     """Write one of the two reports."""
-    kinds = {"scores": (meaning, MEANING), "months": (months, MONITORING)}
-    if len(arguments) != 2 or arguments[0] not in kinds:
+    kinds: dict[str, tuple[Callable[..., dict[str, Any]], Path]] = {
+        "scores": (meaning, MEANING),
+        "months": (months, MONITORING),
+    }
+    if not 2 <= len(arguments) <= 2 + (arguments[:1] == ["months"]) or arguments[0] not in kinds:
         print(__doc__, file=sys.stderr)
         return 2
     make, out = kinds[arguments[0]]
