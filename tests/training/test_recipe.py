@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from pathlib import Path
 
 import pytest
 
 from pneumoscope.errors import TrainingError, UsageError
 from pneumoscope.training.recipe import built_in_recipes, load_recipe, parse_recipe
+from pneumoscope.training.run_folder import RunFolder
 
 MINIMAL = 'name = "x"\nnetwork = "pneumonet"\n[[stages]]\nepochs = 3\nsize = 64\n[[stages]]\nepochs = 1\n'
 
@@ -66,3 +69,15 @@ def test_behind_a_lung_field_the_network_has_the_size_of_its_square() -> None:
     whole = parse_recipe(MINIMAL.replace("epochs = 1\n", "epochs = 1\nsize = 96\n"), "here")
     assert (whole.final_size, whole.network_size) == (96, 224)
     assert dataclasses.replace(whole, lung_field=True).network_size == 96
+
+
+def test_a_run_is_read_by_the_parser_of_recipes_and_one_of_version_1_says_what_to_do(tmp_path: Path) -> None:
+    recipe = load_recipe("pneumonet")
+    run = RunFolder(tmp_path)
+    run.write_settings(recipe, 3, {})
+    assert run.read_settings()[:2] == (recipe, 3)
+    old = json.loads(run.settings.read_text("utf-8"))
+    old["recipe"]["starts_from"] = ["pneumonet-tune"]
+    run.settings.write_text(json.dumps(old), encoding="utf-8")
+    with pytest.raises(TrainingError, match=r"run\.json: not as .* unknown keys starts_from.*; train again"):
+        run.read_settings()

@@ -199,6 +199,20 @@ def parse_recipe(text: str, origin: str) -> Recipe:
         values: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise TrainingError(f"{origin}: not a TOML file ({error})") from error
+    return recipe_from_values(values, origin)
+
+
+def recipe_from_values(values: dict[str, Any], origin: str) -> Recipe:
+    """Build a recipe from plain values, of TOML or of a run's JSON, and check it.
+
+    Args:
+        values: by the names of :class:`Recipe`'s fields; ``stages`` and ``augmentation`` are tables of their own.
+        origin: what messages call it.
+
+    Raises:
+        TrainingError: unknown keys, missing keys or impossible values.
+    """
+    values = dict(values)
     stages = tuple(_build(Stage, stage, f"{origin}, stages") for stage in values.pop("stages", []))
     augmentation = _build(Augmentation, values.pop("augmentation", {}), f"{origin}, augmentation")
     weights = values.pop("weights", InitialWeights.FRESH)

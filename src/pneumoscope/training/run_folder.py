@@ -31,7 +31,7 @@ from pneumoscope.datasets.manifest import manifest_hash, manifest_text, read_man
 from pneumoscope.datasets.source import LabelledImage
 from pneumoscope.errors import TrainingError
 from pneumoscope.files import fill_atomically
-from pneumoscope.training.recipe import Augmentation, InitialWeights, Recipe, Stage
+from pneumoscope.training.recipe import Recipe, recipe_from_values
 
 if TYPE_CHECKING:
     import keras
@@ -132,12 +132,8 @@ class RunFolder:
             )
         try:
             values = json.loads(self.settings.read_text("utf-8"))
-            recipe = dict(values["recipe"])
-            stages = tuple(Stage(**stage) for stage in recipe.pop("stages"))
-            augmentation = Augmentation(**recipe.pop("augmentation"))
-            recipe["weights"] = InitialWeights(recipe.get("weights", InitialWeights.FRESH))
-            return Recipe(**recipe, stages=stages, augmentation=augmentation), int(values["seed"]), values
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            return recipe_from_values(values["recipe"], "recipe"), int(values["seed"]), values
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, TrainingError) as error:
             raise TrainingError(
                 f"{self.settings}: not as `pneumoscope train` wrote it ({error}); train again"
             ) from error
