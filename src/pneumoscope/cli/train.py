@@ -105,7 +105,8 @@ def _divided(data_dirs: Sequence[Path], folds: int) -> list[LabelledImage]:
     from pneumoscope.datasets.checks import check_folder
     from pneumoscope.datasets.splits import assign_roles
 
-    images, hashes = [], []
+    images: list[LabelledImage] = []
+    hashes: list[str] = []
     for folder in _sources_in(data_dirs):
         splits = [split for split in ("train", "val") if (folder / split).is_dir()]
         checked = check_folder(folder, splits or None)
