@@ -22,7 +22,8 @@ from support.dicom_tools import child_file, child_radiograph, complaints, read_t
 from support.orthanc import MISSING, is_installed, loopback_only
 from support.site import Hospital, until
 
-STUDIES = 8
+STUDIES = int(os.environ.get("PNEUMOSCOPE_TEST_STUDIES", "8"))
+BATCH = 4
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*:UserWarning:pydicom"),
@@ -61,6 +62,7 @@ def studies(number: int) -> list[Dataset]:
     return [child_radiograph(each) for each in range(number)]
 
 
+@pytest.mark.timeout(1800)
 def test_results_survive_death_at_every_step(make_hospital: Callable[..., Hospital]) -> None:
     """Killed at each step, workers and archive killed at any time: the same bytes as from an unbroken run."""
     unbroken = make_hospital()
@@ -74,9 +76,9 @@ def test_results_survive_death_at_every_step(make_hospital: Callable[..., Hospit
     broken = make_hospital()
     every = tuple(Step)
     broken.start(every)
-    for first in range(0, STUDIES, 8):
-        broken.send_until_taken(studies(STUDIES)[first : first + 8], every)
-        if first == 16:
+    for first in range(0, STUDIES, BATCH):
+        broken.send_until_taken(studies(STUDIES)[first : first + BATCH], every)
+        if first == 0:
             broken.orthanc.kill()
             _kill_a_worker(broken)
             time.sleep(1)

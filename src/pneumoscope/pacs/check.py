@@ -27,7 +27,7 @@ from pneumoscope.pacs.settings import ARCHIVE_PASSWORD, WATCH_PASSWORD, ArchiveK
 from pneumoscope.pacs.spool import Spool
 
 SAMPLE_NAME: Final = "PNEUMOSCOPE^CHECK"
-_PATIENCE: Final = 90.0
+_PATIENCE: Final = 180.0
 
 
 @dataclass(frozen=True)

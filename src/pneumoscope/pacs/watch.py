@@ -16,6 +16,7 @@ from io import BytesIO
 from typing import Any, Final
 
 import requests
+from pydicom.uid import SecondaryCaptureImageStorage
 
 from pneumoscope.errors import GatewayError, InputError
 from pneumoscope.pacs.audit import AuditTrail, Event, Outcome
@@ -24,6 +25,7 @@ from pneumoscope.pacs.content import content_sha256
 from pneumoscope.pacs.http import open_session
 from pneumoscope.pacs.identity import normalise, read_header
 from pneumoscope.pacs.jobs import Added, Arrival
+from pneumoscope.pacs.marking import MANUFACTURER
 from pneumoscope.pacs.queue import Queue
 from pneumoscope.pacs.receive import IMAGE_CLASSES
 from pneumoscope.pacs.settings import Settings, WatchKind
@@ -150,9 +152,20 @@ class OrthancWatcher(Watcher):
     def _image_uid(self, instance: str) -> str | None:
         """SOP Instance UID of an image; ``None`` for other objects, and for those that were deleted meanwhile."""
         with suppress(_GoneError):
-            if self._get(f"/instances/{instance}/metadata/SopClassUid").text in IMAGE_CLASSES:
-                return str(self._get(f"/instances/{instance}").json()["MainDicomTags"]["SOPInstanceUID"])
+            sop_class = self._get(f"/instances/{instance}/metadata/SopClassUid").text
+            if sop_class not in IMAGE_CLASSES or self._is_own_capture(instance, sop_class):
+                return None
+            return str(self._get(f"/instances/{instance}").json()["MainDicomTags"]["SOPInstanceUID"])
         return None
+
+    def _is_own_capture(self, instance: str, sop_class: str) -> bool:
+        """Captures of another spool too, such as those of `pacs check`."""
+        if sop_class != SecondaryCaptureImageStorage:
+            return False
+        try:
+            return self._get(f"/instances/{instance}/content/0008-0070").text.strip("\0 ") == MANUFACTURER
+        except _GoneError:
+            return False  # no manufacturer given
 
     def _fetch(self, instance: str) -> Arrival | None:
         with suppress(_GoneError):
