@@ -17,7 +17,6 @@ import math
 import multiprocessing
 import random
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
@@ -277,17 +276,23 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("reports/robustness.json"))
     options = parser.parse_args()
-    outcomes = []
+    outcomes: list[Outcome] = []
     for outcome in run(options.count, options.seed):
         outcomes.append(outcome)
-        print(f"{outcome.kind}: {outcome.tried} tried, {outcome.right} right, {outcome.refused} refused, "
-              f"{outcome.wrong} wrong, slowest {outcome.slowest_seconds} s", flush=True)  # fmt: skip
-    totals = Counter({key: sum(getattr(o, key) for o in outcomes) for key in ("tried", "right", "refused", "wrong")})
-    report = {"seed": options.seed, "seconds": SECONDS, "memory": MEMORY, "totals": dict(totals)}
-    content = report | {"kinds": [asdict(outcome) for outcome in outcomes]}
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    raise SystemExit(1 if totals["wrong"] else 0)
+        print(
+            f"{outcome.kind}: {outcome.tried} tried, {outcome.right} right, {outcome.refused} refused, "
+            f"{outcome.wrong} wrong, slowest {outcome.slowest_seconds} s",
+            flush=True,
+        )
+        _write(options.out, options.seed, outcomes)  # after each kind: a run that is stopped says how far it came
+    raise SystemExit(1 if any(outcome.wrong for outcome in outcomes) else 0)
+
+
+def _write(file: Path, seed: int, outcomes: list[Outcome]) -> None:
+    totals = {key: sum(getattr(o, key) for o in outcomes) for key in ("tried", "right", "refused", "wrong")}
+    report = {"seed": seed, "seconds": SECONDS, "memory": MEMORY, "totals": totals}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(report | {"kinds": [asdict(o) for o in outcomes]}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
