@@ -304,12 +304,12 @@ show(training_curves(run.log))
 # %%
 from pneumoscope.errors import ExportError
 from pneumoscope.export.exporter import export_run
-from pneumoscope.export.forms import Form
+from pneumoscope.export.forms import ExportFormat
 from pneumoscope.model.contract import Quantization
 
 try:
     with contextlib.redirect_stdout(io.StringIO()):  # TensorFlow prints what it saves
-        export_run(run, work / "exported", [Quantization.FLOAT32, Quantization.DYNAMIC], [Form.LITERT])
+        export_run(run, work / "exported", [Quantization.FLOAT32, Quantization.DYNAMIC], [ExportFormat.LITERT])
 except ExportError as error:
     print(str(error).replace(str(work), "."))
 

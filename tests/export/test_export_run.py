@@ -18,7 +18,7 @@ from pneumoscope.errors import ExportError, PneumoscopeError
 from pneumoscope.export import exporter as one_file
 from pneumoscope.export import parity
 from pneumoscope.export.exporter import Exported, export_run
-from pneumoscope.export.forms import Form
+from pneumoscope.export.forms import ExportFormat
 from pneumoscope.labels import Label
 from pneumoscope.model.classifier import load_model
 from pneumoscope.model.contract import Quantization
@@ -76,7 +76,7 @@ def roles(rows: list[LabelledImage]) -> int:
 @pytest.fixture(scope="module")
 def exported(run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Exported]:
     out = tmp_path_factory.mktemp("out")
-    return out, export_run(run, out, [Quantization.FLOAT32], [Form.LITERT, Form.MEDIAPIPE])
+    return out, export_run(run, out, [Quantization.FLOAT32], [ExportFormat.LITERT, ExportFormat.MEDIAPIPE])
 
 
 def test_everything_promised_is_there(run: RunFolder, exported: tuple[Path, Exported]) -> None:
@@ -93,14 +93,14 @@ def test_everything_promised_is_there(run: RunFolder, exported: tuple[Path, Expo
     assert [(one["form"], one["broken"]) for one in record["exports"]] == [("litert", []), ("mediapipe", [])]
     assert record["exports"][0]["n"] == roles(run.read_manifest())
     assert len(record["exports"][0]["metrics"]["auc"]["ci95_bootstrap"]) == 2
-    model = load_model(result.models[Form.LITERT, Quantization.FLOAT32])
+    model = load_model(result.models[ExportFormat.LITERT, Quantization.FLOAT32])
     assert "differs from that of the Keras network" in model.card
     assert str(run.path) not in (out / "parity.json").read_text() + model.card
 
 
 def test_the_same_run_gives_the_same_bytes(run: RunFolder, exported: tuple[Path, Exported], tmp_path: Path) -> None:
     _, first = exported
-    again = export_run(run, tmp_path, [Quantization.FLOAT32], [Form.LITERT, Form.MEDIAPIPE])
+    again = export_run(run, tmp_path, [Quantization.FLOAT32], [ExportFormat.LITERT, ExportFormat.MEDIAPIPE])
     for key, file in first.models.items():
         assert again.models[key].read_bytes() == file.read_bytes()
     assert (tmp_path / "parity.json").read_bytes() == (exported[0] / "parity.json").read_bytes()
@@ -112,7 +112,7 @@ def test_a_broken_limit_fails_the_export_and_writes_no_model(
     strict = dataclasses.replace(parity.LIMITS[Quantization.FLOAT32], heatmap_correlation=1.1)
     monkeypatch.setattr(parity, "LIMITS", {Quantization.FLOAT32: strict})
     with pytest.raises(ExportError, match="median heatmap correlation"):
-        export_run(run, tmp_path, [Quantization.FLOAT32], [Form.LITERT])
+        export_run(run, tmp_path, [Quantization.FLOAT32], [ExportFormat.LITERT])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["parity.html", "parity.json"]
     (one,) = json.loads((tmp_path / "parity.json").read_text())["exports"]
     assert "median heatmap correlation" in one["broken"][0]
@@ -129,5 +129,5 @@ def test_an_export_that_is_stopped_leaves_no_half_file(
     monkeypatch.setattr(os, "fsync", stopped)
     expected: Any = PneumoscopeError if isinstance(failure, OSError) else KeyboardInterrupt
     with pytest.raises(expected):
-        made.write_one_file(made.graph_for(Quantization.FLOAT32), Form.LITERT, Quantization.FLOAT32)
+        made.write_one_file(made.graph_for(Quantization.FLOAT32), ExportFormat.LITERT, Quantization.FLOAT32)
     assert not list(tmp_path.iterdir())

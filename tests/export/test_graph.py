@@ -19,7 +19,7 @@ from pneumoscope.calibration.fit import Calibration, fit_calibration
 from pneumoscope.calibration.run import embed
 from pneumoscope.calibration.typicality import SHARPNESS, fit_typicality
 from pneumoscope.errors import ExportError, PneumoscopeError
-from pneumoscope.export.correction import measure_shift, taken_back
+from pneumoscope.export.correction import compensate, measure_shift
 from pneumoscope.export.graph import assemble
 from pneumoscope.export.keras_files import save_keras, save_saved_model
 from pneumoscope.export.litert import convert
@@ -251,7 +251,7 @@ def test_a_shift_is_measured_and_taken_back(network: keras.Model, pixels: NDArra
     shift = measure_shift(graph, convert(off, Quantization.FLOAT32), list(pixels))
     assert shift.probability == pytest.approx(0.25, abs=1e-3)
     assert shift.typicality == pytest.approx(SHARPNESS, abs=0.05)
-    calibration, moved = taken_back(shift, Calibration(9.0, 0.25), typicality)
+    calibration, moved = compensate(shift, Calibration(9.0, 0.25), typicality)
     assert calibration.bias == pytest.approx(0, abs=1e-3)
     assert moved.reference == pytest.approx(typicality.reference - 1, abs=0.02)
 

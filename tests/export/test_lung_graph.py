@@ -22,7 +22,7 @@ from pneumoscope.explain.frame import in_picture
 from pneumoscope.explain.graph_surgery import Flatbuffer, OpenedGraph
 from pneumoscope.export.graph import HEATMAP_SIDE, assemble
 from pneumoscope.export.litert import convert
-from pneumoscope.export.mediapipe import classifier_graph, judge_with_classifier
+from pneumoscope.export.mediapipe import classifier_graph, predict_with_classifier
 from pneumoscope.imaging.reader import read_image
 from pneumoscope.imaging.resize import shrink
 from pneumoscope.model.classifier import Model
@@ -155,7 +155,7 @@ def test_litert_agrees_with_keras(
 
 
 def test_the_form_for_mediapipe_sees_the_lungs_too(graph: keras.Model, pixels: NDArray[np.uint8]) -> None:
-    judged = judge_with_classifier(convert(classifier_graph(graph), Quantization.FLOAT32), pixels)
+    judged = predict_with_classifier(convert(classifier_graph(graph), Quantization.FLOAT32), pixels)
     expected = graph.predict_on_batch(pixels[..., None])["probability"][:, 0]
     np.testing.assert_allclose(judged.probability, expected, atol=1e-3)
 

@@ -21,10 +21,10 @@ from pneumoscope.export.mediapipe import (
     LumaOfRGB,
     class_names,
     classifier_graph,
-    judge_with_classifier,
+    predict_with_classifier,
     with_metadata,
 )
-from pneumoscope.export.parity import judge_with_keras
+from pneumoscope.export.parity import predict_with_keras
 from pneumoscope.imaging.reader import read_image
 from pneumoscope.imaging.resize import shrink
 from pneumoscope.model.classifier import load_model
@@ -78,7 +78,7 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
     graph = assemble(network, calibration, typicality)
     contract = load_model().contract
     flatbuffer = with_metadata(convert(classifier_graph(graph), Quantization.FLOAT32), contract)
-    judged, reference = judge_with_classifier(flatbuffer, chests), judge_with_keras(graph, chests)
+    judged, reference = predict_with_classifier(flatbuffer, chests), predict_with_keras(graph, chests)
     np.testing.assert_allclose(judged.probability, reference.probability, atol=1e-4)
     np.testing.assert_allclose(judged.typicality, reference.typicality, atol=1e-3)
     file = tmp_path_factory.mktemp("mediapipe") / "net-mediapipe.tflite"
@@ -116,7 +116,7 @@ def test_the_real_image_classifier_gives_our_scores(
     assert process.returncode == 0, process.stderr
     scores = [json.loads(line) for line in process.stdout.splitlines()]
     assert all(set(one) == {"NORMAL", "PNEUMONIA", "UNTYPICAL"} for one in scores)
-    ours = judge_with_classifier(flatbuffer, radiographs_224)
+    ours = predict_with_classifier(flatbuffer, radiographs_224)
     theirs = np.array([[one["NORMAL"], one["PNEUMONIA"], one["UNTYPICAL"]] for one in scores])
     np.testing.assert_allclose(theirs[:, 1], ours.probability, atol=1e-4)
     np.testing.assert_allclose(theirs[:, 0], 1 - ours.probability, atol=1e-4)

@@ -13,7 +13,7 @@ from pneumoscope.export.parity import (
     LIMITS,
     SIZE_GOALS,
     ExportedForm,
-    Judgements,
+    ModelOutputs,
     Parity,
     Radiographs,
     Thresholds,
@@ -27,7 +27,7 @@ POINTS = {"low": OperatingPoint(0.3, 0.9, 0.9), "high": OperatingPoint(0.7, 0.9,
 RNG = np.random.default_rng(0)
 POSITIVE = np.arange(N) % 2 == 0
 HEATMAPS = RNG.random((N, 4, 4)).astype(np.float32)
-REFERENCE = Judgements(
+REFERENCE = ModelOutputs(
     np.clip(np.where(POSITIVE, 0.9, 0.1) + RNG.normal(0, 0.05, N), 0.01, 0.99), HEATMAPS, np.full(N, 0.9)
 )
 IMAGES = Radiographs(
@@ -49,7 +49,7 @@ def measured(
         changed[index] = value
     for index, value in (typicality or {}).items():
         typical[index] = value
-    judged = Judgements(changed, heatmap, typical)
+    judged = ModelOutputs(changed, heatmap, typical)
     exported = ExportedForm("litert", kind, size, 1000)
     return measure_parity(exported, judged, REFERENCE, IMAGES, Thresholds(POINTS, "low", 0.5), draws=100)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pneumoscope.export.forms import Form
+from pneumoscope.export.forms import ExportFormat
 from pneumoscope.model.contract import RESEARCH_USE_ONLY, Quantization
 
 
@@ -16,7 +16,7 @@ from pneumoscope.model.contract import RESEARCH_USE_ONLY, Quantization
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["all", *(form.value for form in Form)]),
+    type=click.Choice(["all", *(form.value for form in ExportFormat)]),
     default="all",
     show_default=True,
     help="litert: one-file models. mediapipe: for MediaPipe Tasks' ImageClassifier. keras: .keras and .h5.",
@@ -44,7 +44,7 @@ def export(run: Path, out: Path, form: str, quantization: str) -> None:
         RunFolder(run),
         out,
         list(Quantization) if quantization == "all" else [Quantization(quantization)],
-        list(Form) if form == "all" else [Form(form)],
+        list(ExportFormat) if form == "all" else [ExportFormat(form)],
     )
     files = list(exported.models.values())
     for parity, file in zip(exported.parity, files, strict=True):

@@ -57,7 +57,7 @@ def measure_shift(graph: keras.Model, flatbuffer: bytes, images: Sequence[NDArra
     )
 
 
-def taken_back(
+def compensate(
     shift: Shift, calibration: Calibration, typicality: TypicalityModel
 ) -> tuple[Calibration, TypicalityModel]:
     """The ends of a graph that undo a shift."""

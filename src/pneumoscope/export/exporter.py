@@ -21,20 +21,20 @@ from pneumoscope.evaluation.out_of_fold import report_out_of_fold
 from pneumoscope.evaluation.report import EvaluationReport
 from pneumoscope.export import mediapipe
 from pneumoscope.export.card import CardFacts, write_card
-from pneumoscope.export.correction import measure_shift, taken_back
-from pneumoscope.export.forms import ONE_FILE, Form
+from pneumoscope.export.correction import compensate, measure_shift
+from pneumoscope.export.forms import ONE_FILE, ExportFormat
 from pneumoscope.export.graph import assemble as assemble_graph
 from pneumoscope.export.keras_files import save_keras, save_saved_model
 from pneumoscope.export.litert import convert
 from pneumoscope.export.parity import (
     ExportedForm,
-    Judgements,
+    ModelOutputs,
     Parity,
     Radiographs,
     Thresholds,
-    judge_with_keras,
-    judge_with_litert,
     measure_parity,
+    predict_with_keras,
+    predict_with_litert,
 )
 from pneumoscope.export.parity_page import Comparison, render_page
 from pneumoscope.files import make_folder, write_atomically
@@ -66,12 +66,14 @@ class Exported:
         parity: of every one-file model.
     """
 
-    models: dict[tuple[Form, Quantization], Path]
+    models: dict[tuple[ExportFormat, Quantization], Path]
     others: tuple[Path, ...]
     parity: tuple[Parity, ...]
 
 
-def export_run(run: RunFolder, out: Path, quantizations: Sequence[Quantization], forms: Sequence[Form]) -> Exported:
+def export_run(
+    run: RunFolder, out: Path, quantizations: Sequence[Quantization], forms: Sequence[ExportFormat]
+) -> Exported:
     """Export a run's best weights and measure parity and validation figures of what was exported.
 
     Args:
@@ -90,7 +92,7 @@ def export_run(run: RunFolder, out: Path, quantizations: Sequence[Quantization],
     make_folder(out)
     export = _Export(run, out)
     compared: list[Comparison] = []
-    models: dict[tuple[Form, Quantization], Path] = {}
+    models: dict[tuple[ExportFormat, Quantization], Path] = {}
     if any(form in ONE_FILE for form in forms):
         for quantization in quantizations:
             graph = export.graph_for(quantization)
@@ -121,27 +123,27 @@ class _Export:
             self._network, self._calibrated.calibration, self._calibrated.typicality, self._lung_field
         )
         self._images = _radiographs(list(self._run_images.validation.values()))
-        self._reference = judge_with_keras(self._graph, self._images.pixels)
+        self._reference = predict_with_keras(self._graph, self._images.pixels)
         self._thresholds = Thresholds(
             self._calibrated.operating_points,
             self._calibrated.default_operating_point,
             self._calibrated.typicality_limit,
         )
         self._reports = self._report_out_of_fold()
-        self._float32: dict[Form, bytes] = {}
+        self._float32: dict[ExportFormat, bytes] = {}
 
     def graph_for(self, quantization: Quantization) -> keras.Model:
         """The complete graph whose ends take back what this quantisation shifts; see ``export.correction``."""
         if quantization is Quantization.FLOAT32:
             return self._graph
         calibrated = self._calibrated
-        first = convert(self._graph, quantization, self._representative(Form.LITERT))
+        first = convert(self._graph, quantization, self._representative(ExportFormat.LITERT))
         shift = measure_shift(self._graph, first, self._run_images.representative)
-        ends = taken_back(shift, calibrated.calibration, calibrated.typicality)
+        ends = compensate(shift, calibrated.calibration, calibrated.typicality)
         return assemble_graph(self._network, *ends, self._lung_field)
 
     def write_one_file(
-        self, graph: keras.Model, form: Form, quantization: Quantization
+        self, graph: keras.Model, form: ExportFormat, quantization: Quantization
     ) -> tuple[Comparison, Path | None]:
         """Convert, compare, and write the model unless a limit is broken."""
         contract = self._contract(quantization)
@@ -155,7 +157,7 @@ class _Export:
             return comparison, None
         card = write_card(CardFacts(contract, self._run_images.rows, self._reports, parity))
         stem = f"{contract.name}-{quantization}"
-        if form is Form.MEDIAPIPE:
+        if form is ExportFormat.MEDIAPIPE:
             file = self._out / f"{stem}-mediapipe.tflite"
             write_atomically(file, pack(flatbuffer, contract, card, labels=mediapipe.class_names(contract)))
             return comparison, file
@@ -180,25 +182,25 @@ class _Export:
         page = render_page(f"{self._recipe.name} {MODEL_VERSION}", compared, self._reference, points)
         write_atomically(self._out / "parity.html", page.encode())
 
-    def write_others(self, forms: Sequence[Form]) -> tuple[Path, ...]:
+    def write_others(self, forms: Sequence[ExportFormat]) -> tuple[Path, ...]:
         """Keras' and TensorFlow's formats."""
         name, files = self._recipe.name, []
-        if Form.KERAS in forms:
+        if ExportFormat.KERAS in forms:
             files += save_keras(self._graph, self._out, name)
-        if Form.SAVED_MODEL in forms:
+        if ExportFormat.SAVED_MODEL in forms:
             files.append(save_saved_model(self._graph, self._out, name))
         return tuple(files)
 
-    def _representative(self, form: Form) -> Sequence[NDArray[np.uint8]]:
+    def _representative(self, form: ExportFormat) -> Sequence[NDArray[np.uint8]]:
         grey = [image[..., None] for image in self._run_images.representative]
-        return grey if form is Form.LITERT else [np.repeat(image, 3, axis=2) for image in grey]
+        return grey if form is ExportFormat.LITERT else [np.repeat(image, 3, axis=2) for image in grey]
 
-    def _converted(self, graph: keras.Model, form: Form, quantization: Quantization) -> bytes:
+    def _converted(self, graph: keras.Model, form: ExportFormat, quantization: Quantization) -> bytes:
         """The flatbuffer of one form; that of float32, which all others are measured against, is made once."""
         if quantization is Quantization.FLOAT32 and form in self._float32:
             return self._float32[form]
         flatbuffer = convert(_SHAPES[form][0](graph), quantization, self._representative(form))
-        if form is Form.MEDIAPIPE:
+        if form is ExportFormat.MEDIAPIPE:
             flatbuffer = mediapipe.with_metadata(flatbuffer, self._contract(quantization))
         if quantization is Quantization.FLOAT32:
             self._float32[form] = flatbuffer
@@ -244,9 +246,11 @@ class _Export:
         )
 
 
-_SHAPES: dict[Form, tuple[Callable[[keras.Model], keras.Model], Callable[[bytes, NDArray[np.uint8]], Judgements]]] = {
-    Form.LITERT: (lambda graph: graph, judge_with_litert),
-    Form.MEDIAPIPE: (mediapipe.classifier_graph, mediapipe.judge_with_classifier),
+_SHAPES: dict[
+    ExportFormat, tuple[Callable[[keras.Model], keras.Model], Callable[[bytes, NDArray[np.uint8]], ModelOutputs]]
+] = {
+    ExportFormat.LITERT: (lambda graph: graph, predict_with_litert),
+    ExportFormat.MEDIAPIPE: (mediapipe.classifier_graph, mediapipe.predict_with_classifier),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class Form(StrEnum):
+class ExportFormat(StrEnum):
     """What files an export writes."""
 
     LITERT = "litert"
@@ -18,5 +18,5 @@ class Form(StrEnum):
     """A TensorFlow SavedModel folder."""
 
 
-ONE_FILE = (Form.LITERT, Form.MEDIAPIPE)
+ONE_FILE = (ExportFormat.LITERT, ExportFormat.MEDIAPIPE)
 """Forms that are written once a quantisation."""

@@ -14,7 +14,7 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
-from pneumoscope.export.parity import Judgements
+from pneumoscope.export.parity import ModelOutputs
 from pneumoscope.model.contract import RESEARCH_USE_ONLY, Contract
 
 UNTYPICAL = "UNTYPICAL"
@@ -58,7 +58,7 @@ def class_names(contract: Contract) -> tuple[str, ...]:
     return (*contract.labels, UNTYPICAL)
 
 
-def judge_with_classifier(graph: bytes, pixels: NDArray[np.uint8]) -> Judgements:
+def predict_with_classifier(graph: bytes, pixels: NDArray[np.uint8]) -> ModelOutputs:
     """What a classifier graph says about grey ``uint8 [N, H, W]`` images, shown to it as RGB."""
     from ai_edge_litert.interpreter import Interpreter
 
@@ -66,7 +66,7 @@ def judge_with_classifier(graph: bytes, pixels: NDArray[np.uint8]) -> Judgements
     run = interpreter.get_signature_runner()
     rows = [run(image=np.repeat(image[None, ..., None], 3, axis=3))["scores"][0] for image in pixels]
     scores = np.array(rows, dtype=np.float64)
-    return Judgements(scores[:, 1], None, 1 - scores[:, 2])
+    return ModelOutputs(scores[:, 1], None, 1 - scores[:, 2])
 
 
 def with_metadata(graph: bytes, contract: Contract) -> bytes:

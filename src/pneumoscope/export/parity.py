@@ -56,7 +56,7 @@ network may miss it; its decisions are no worse for that, so it is written."""
 
 
 @dataclass(frozen=True, eq=False)
-class Judgements:
+class ModelOutputs:
     """What one graph says about N radiographs.
 
     Attributes:
@@ -160,21 +160,21 @@ class Parity:
         return (f"{self.share_of_float32:.1%} of the float32 graph's size, at most {goal:.0%} wished for",)
 
 
-def judge_with_keras(graph: keras.Model, pixels: NDArray[np.uint8]) -> Judgements:
+def predict_with_keras(graph: keras.Model, pixels: NDArray[np.uint8]) -> ModelOutputs:
     """What the complete Keras graph says about ``uint8 [N, H, W]`` images."""
     batches = [graph.predict_on_batch(pixels[i : i + 32, ..., None]) for i in range(0, len(pixels), 32)]
     probability, heatmap, typicality = (
         np.concatenate([keras.ops.convert_to_numpy(batch[name]) for batch in batches])
         for name in ("probability", "heatmap", "typicality")
     )
-    return Judgements(probability[:, 0].astype(np.float64), heatmap, typicality[:, 0].astype(np.float64))
+    return ModelOutputs(probability[:, 0].astype(np.float64), heatmap, typicality[:, 0].astype(np.float64))
 
 
-def judge_with_litert(graph: bytes, pixels: NDArray[np.uint8]) -> Judgements:
+def predict_with_litert(graph: bytes, pixels: NDArray[np.uint8]) -> ModelOutputs:
     """What a LiteRT graph says about ``uint8 [N, H, W]`` images."""
     runtime = LiteRTRuntime(graph, threads=1)
     outputs = [runtime.run(image) for image in pixels]
-    return Judgements(
+    return ModelOutputs(
         np.array([output.probability for output in outputs]),
         np.stack([output.heatmap for output in outputs]),
         np.array([output.typicality for output in outputs]),
@@ -216,8 +216,8 @@ class ExportedForm:
 
 def measure_parity(
     exported: ExportedForm,
-    judged: Judgements,
-    reference: Judgements,
+    judged: ModelOutputs,
+    reference: ModelOutputs,
     images: Radiographs,
     thresholds: Thresholds,
     *,
@@ -259,7 +259,7 @@ def measure_parity(
 
 
 def _metric_changes(
-    judged: Judgements, reference: Judgements, images: Radiographs, thresholds: Thresholds, draws: int
+    judged: ModelOutputs, reference: ModelOutputs, images: Radiographs, thresholds: Thresholds, draws: int
 ) -> dict[str, Difference]:
     threshold = thresholds.operating_points[thresholds.default].threshold
     tables = [

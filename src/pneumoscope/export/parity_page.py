@@ -11,7 +11,7 @@ import numpy as np
 from pneumoscope.drawing.page import render as render_template
 from pneumoscope.drawing.png import data_uri
 from pneumoscope.evaluation.plots import BLUE, GREY, VERMILION
-from pneumoscope.export.parity import Judgements, Parity
+from pneumoscope.export.parity import ModelOutputs, Parity
 from pneumoscope.model.contract import RESEARCH_USE_ONLY, OperatingPoint
 from pneumoscope.statistics.odds import logit
 
@@ -28,11 +28,11 @@ class Comparison:
     """
 
     parity: Parity
-    judged: Judgements
+    judged: ModelOutputs
 
 
 def render_page(
-    model: str, comparisons: Sequence[Comparison], reference: Judgements, points: Sequence[OperatingPoint]
+    model: str, comparisons: Sequence[Comparison], reference: ModelOutputs, points: Sequence[OperatingPoint]
 ) -> str:
     """The page as HTML, plots and styles inside.
 
@@ -54,7 +54,7 @@ def render_page(
     )
 
 
-def _figure(comparisons: Sequence[Comparison], reference: Judgements, thresholds: Sequence[float]) -> bytes:
+def _figure(comparisons: Sequence[Comparison], reference: ModelOutputs, thresholds: Sequence[float]) -> bytes:
     """Left: log odds, export against Keras, with the thresholds. Right: histogram of the probability differences."""
     from matplotlib.figure import Figure
 
