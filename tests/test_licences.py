@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Iterator
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import Requirement
 
@@ -64,7 +65,7 @@ def _own_requirements() -> Iterator[tuple[str, str]]:
 
 def licence(package: Distribution) -> str:
     """What the metadata say, on one line."""
-    metadata = package.metadata
+    metadata: Any = package.metadata  # an email.message.Message
     expression = metadata.get("License-Expression")
     classifiers = [text for text in metadata.get_all("Classifier") or () if text.startswith("License ::")]
     text = expression or " ".join(classifiers) or (metadata.get("License") or "")[:300]

@@ -67,9 +67,10 @@ def seeds() -> dict[str, bytes]:
 
     chest = Image.fromarray(chest_phantom(200))
     files = {}
-    for name, options in {
+    kinds: dict[str, dict[str, Any]] = {
         "JPEG": {"quality": 85}, "PNG": {}, "TIFF": {"compression": "tiff_lzw"}, "BMP": {}, "GIF": {}, "WebP": {},
-    }.items():  # fmt: skip
+    }  # fmt: skip
+    for name, options in kinds.items():
         stream = BytesIO()
         chest.save(stream, name, **options)
         files[name] = stream.getvalue()

@@ -18,9 +18,9 @@ Files come from scanners, archives, phones and strangers. What is read is bounde
 DICOM encapsulates, runs in a process of its own that is ended when it takes more than {memory} MiB or {seconds} seconds
 (`imaging/dicom/decoder_process.py`). Whatever is wrong with a file becomes its record, and the rest goes on.
 
-`make fuzz` takes sound files of each kind (a drawn chest), changes bytes at random, mostly in the headers, and puts
-them through `predict`, through the web API, and, as models, through `load_model`. *Right* is a record with numbers,
-*refused* one with a reason (or a `ModelError`). *Wrong* is an exception of another kind, an answer of 5xx, a crash, a
+`make fuzz` takes sound files of each kind (a drawn chest, which models mostly refuse as unlike a radiograph), changes
+bytes at random, mostly in the headers, and puts them through `predict`, through the web API, and, as models, through
+`load_model`. *Right* is a record with numbers, *refused* one with a reason (or a `ModelError`). *Wrong* is an exception of another kind, an answer of 5xx, a crash, a
 hang of over {seconds} seconds, or a process that takes over {memory} MiB. The last run, seed {seed}:
 
 | kind | tried | right | refused | wrong | slowest, seconds | memory, MiB |
