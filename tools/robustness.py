@@ -20,9 +20,9 @@ DICOM encapsulates, runs in a process of its own that is ended when it takes mor
 
 `make fuzz` takes sound files of each kind (a drawn chest, which models mostly refuse as unlike a radiograph), changes
 bytes at random, mostly in the headers, and puts them through `predict`, through the web API, and, as models, through
-`load_model`. *Right* is a record with numbers, *refused* one with a reason (or a
-`ModelError`). *Wrong* is an exception of another kind, an answer of 5xx, a crash, a hang of over {seconds} seconds, or a
-process that takes over {memory} MiB. The last run, seed {seed}:
+`load_model`. *Right* is a record with numbers, *refused* one with a reason (or a `ModelError`). *Wrong* is an exception
+of another kind, an answer of 5xx, a crash, a hang of over {seconds} seconds, or a process that takes over {memory} MiB.
+The last run, seed {seed}:
 
 | kind | tried | right | refused | wrong | slowest, seconds | memory, MiB |
 | --- | --- | --- | --- | --- | --- | --- |
