@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pneumoscope.calibration.scores import Scores
+from pneumoscope.errors import DataError
 from pneumoscope.statistics.calibrated_scale import CalibratedScale, fit_scale
 from pneumoscope.statistics.labelled_scores import LabelledScores
 from pneumoscope.statistics.odds import sigmoid
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,14 +61,19 @@ def fit_scores(scores: Scores) -> CalibratedScale:
     Raises:
         DataError: a population has one class only.
     """
-    return fit_scale(
-        LabelledScores(
-            scores.logit,
-            scores.positive.astype(np.int64),
-            list(scores.patients),
-            [source or "images" for source in scores.sources],
-            scores.shortcut,
-            scores.weight,
-        ),
-        source=scores.made_by,
+    known = LabelledScores(
+        scores.logit,
+        scores.positive.astype(np.int64),
+        list(scores.patients),
+        [source or "images" for source in scores.sources],
+        scores.shortcut,
+        scores.weight,
     )
+    try:
+        return fit_scale(known, source=scores.made_by)
+    except DataError as error:
+        if known.shortcut is None or not np.isfinite(known.shortcut).any():
+            raise
+        # Too few images are framed against their label to weigh framing out.
+        _logger.warning("calibration leaves framing out of account: %s", error)
+    return fit_scale(dataclasses.replace(known, shortcut=None), source=scores.made_by)
