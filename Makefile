@@ -5,13 +5,33 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKS := requirements
 
-.PHONY: demo test check docs fuzz fuzz-guided sbom browser orthanc mediapipe format lock clean
+.PHONY: demo test check docs app app-test node fuzz fuzz-guided sbom browser orthanc mediapipe format lock clean
 
 demo: $(VENV)/.demo  ## judge real radiographs and show where the model looked
 	$(BIN)/pneumoscope demo --out demo
 
-test: check browser orthanc mediapipe  ## every test
+test: check browser orthanc mediapipe app-test  ## every test
 	$(BIN)/python -m pytest
+
+app: app/node_modules/.done  ## the page on the device, built into the package; needs Node.js 20.19 or newer
+	cd app && npm run --silent check && npx vite build --logLevel warn
+
+app-test: app browser $(VENV)/.dev  ## the engine in Node against Python's golden files, the page in Chromium and Firefox
+	$(BIN)/python tools/page_tables.py --check
+	cd app && npm test --silent
+	cd app && npm run --silent test:browser
+
+app/node_modules/.done: app/package-lock.json | node
+	cd app && npm ci --silent --no-audit --no-fund
+	touch $@
+
+node:  ## Node.js, from Debian where root allows
+	@command -v node >/dev/null && command -v npm >/dev/null || \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends nodejs npm >/dev/null; \
+	  else \
+	    echo "node and npm are missing: the page on the device is built with them" >&2; exit 1; \
+	  fi
 
 check: $(VENV)/.dev docs  ## formatter, linter, types, import layers, documents
 	$(BIN)/ruff format --check .
@@ -26,10 +46,11 @@ docs: $(VENV)/.dev  ## the site in docs/_build, every warning an error; figures 
 	$(BIN)/python tools/notebook.py --check
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build
 
-browser:  ## the browser that the page's tests drive, where root allows
-	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
+browser:  ## the browsers that the pages' tests drive, where root allows
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null && command -v firefox-esr >/dev/null || \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install chromium chromium-driver >/dev/null; \
+	    apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install chromium chromium-driver >/dev/null && \
+	    { DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends firefox-esr >/dev/null || echo "firefox-esr does not install: the page is tested in Chromium only" >&2; }; \
 	  else \
 	    echo "chromium and chromedriver are missing: the page's tests need them" >&2; \
 	  fi
@@ -82,7 +103,7 @@ sbom: $(VENV)/.dev  ## software bill of materials of the container's packages, C
 	$(BIN)/cyclonedx-py requirements $(LOCKS)/web.txt --pyproject pyproject.toml --output-reproducible -o dist/sbom.cdx.json
 
 clean:
-	rm -rf $(VENV) .venv-mediapipe demo dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-mediapipe app/node_modules demo dist .mypy_cache .ruff_cache .pytest_cache
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -38,6 +38,7 @@ TESTED_ELSEWHERE = {
     "export": "needs a finished run: tests/cli/test_train_command.py",
     "serve": "stays: tests/serving",
     "ui": "stays: tests/serving",
+    "app": "stays: tests/serving/test_on_device.py",
     "pacs check": "tests/pacs/test_quick_start.py",
     "pacs serve": "stays: tests/pacs",
     "pacs watch": "stays: tests/pacs",

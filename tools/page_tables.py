@@ -16,7 +16,7 @@ from pydicom.uid import UID, DigitalXRayImageStorageForProcessing, UID_dictionar
 
 from pneumoscope.imaging import borders, jpeg_damage, limits, quality, radiograph, raster
 from pneumoscope.imaging.dicom import bounds, header, objects, pixels, shutter
-from pneumoscope.model import contract, notes
+from pneumoscope.model import contract, lung_field, notes
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "app" / "engine" / "src"
@@ -79,6 +79,7 @@ def tables() -> dict[str, Any]:
             "RESIZE_FILTER": contract.ResizeFilter.BILINEAR_ANTIALIASED.value,
             "FIELDS": [field.name for field in dataclasses.fields(contract.Contract)],
             "FORMERLY": notes._FORMERLY,
+            "LUNG_FIELD": dataclasses.asdict(lung_field.LungField(classifier_side=224)),
         },
     }
 

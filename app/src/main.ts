@@ -146,7 +146,12 @@ function start(): void {
   });
   new DetailView(byId("detail"), store, engine, removeItem);
   const history = new HistoryView(alertUser);
-  queue.onDone = (item) => void history.add(item);
+  const timings: NonNullable<Item["timing"]>[] = [];
+  Object.assign(window, { pneumoscopeTimings: timings }); // app/bench reads them
+  queue.onDone = (item) => {
+    if (item.timing) timings.push(item.timing);
+    void history.add(item);
+  };
   bindInputs();
   void loadModel("first", null).then(keepOffline);
 }

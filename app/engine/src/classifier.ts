@@ -1,6 +1,6 @@
 /** One image to one record: reads, refuses or judges, in the order and words of src/pneumoscope/model/classifier.py. */
 
-import { labelOf, notesOn, predictionSet } from "./answers.js";
+import { labelOf, lungNotes, notesOn, predictionSet, withoutLungs } from "./answers.js";
 import type { Assets } from "./assets.js";
 import { fixed } from "./bytes.js";
 import type { Contract } from "./contract.js";
@@ -50,12 +50,15 @@ export class Model {
     const runtime = await Runtime.open(parts.graph, assets, accelerator);
     const { contract } = parts;
     const sizes = [`${runtime.width} x ${runtime.height}`, `${contract.inputWidth} x ${contract.inputHeight}`];
-    const fits = sizes[0] === sizes[1] && runtime.outputs.has("subtype") === contract.subtypes.length > 0;
+    const hasLungs = runtime.outputs.has("lungs") && runtime.outputs.has("lung_box");
+    const isAgreed =
+      runtime.outputs.has("subtype") === contract.subtypes.length > 0 && hasLungs === (contract.lungField !== null);
+    const fits = sizes[0] === sizes[1] && isAgreed;
     if (!fits) {
       runtime.close();
       throw new ModelFileError(
         sizes[0] === sizes[1]
-          ? "graph and contract disagree about subtypes; export the model anew"
+          ? "graph and contract disagree about subtypes or the lung field; export the model anew"
           : `the graph takes ${sizes[0]} pixels and its contract says ${sizes[1]}; export the model anew`,
       );
     }
@@ -99,7 +102,7 @@ export class Model {
       const input = resizeToInput(image.pixels, this.contract.inputWidth, this.contract.inputHeight);
       prepared = performance.now();
       outputs = await this.#runtime.run(input);
-      reasons = this.#atypical(outputs);
+      reasons = [...withoutLungs(outputs.lungs, this.contract.lungField), ...this.#atypical(outputs)];
     }
     const timing = { decode: 0, prepare: prepared - start, model: performance.now() - prepared };
     if (outputs && !isSound(outputs)) {
@@ -110,7 +113,8 @@ export class Model {
     if (!outputs || reasons.length > 0) {
       const typicality = outputs ? rounded(outputs.typicality) : null;
       const why = reasons.map((reason) => `${name}: ${reason}`);
-      const record = { ...blank, status: "refused", typicality, reasons: why } as const;
+      const lungs = outputs ? this.#lungs(outputs) : null;
+      const record = { ...blank, status: "refused", typicality, reasons: why, lungs } as const;
       return { record, image, heatmap: null, lungs: outputs?.lungs ?? null, timing };
     }
     return { record: this.#judged(blank, outputs), image, heatmap: outputs.heatmap, lungs: outputs.lungs, timing };
@@ -139,8 +143,14 @@ export class Model {
       subtype,
       typicality: rounded(outputs.typicality),
       prediction_set: predictionSet(outputs.probability, contract, label),
-      lungs: outputs.lungBox ? { box: outputs.lungBox.map((side) => Number(side.toFixed(4))) } : null,
+      notes: [...blank.notes, ...lungNotes(outputs.lungs, contract.lungField)],
+      lungs: this.#lungs(outputs),
     };
+  }
+
+  #lungs(outputs: Outputs): PredictionRecord["lungs"] {
+    if (!outputs.lungBox || withoutLungs(outputs.lungs, this.contract.lungField).length > 0) return null;
+    return { box: outputs.lungBox.map((side) => Number(side.toFixed(4))) };
   }
 
   #blank(path: string, operatingPoint?: string): PredictionRecord {

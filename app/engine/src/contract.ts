@@ -23,6 +23,16 @@ export interface ConformalBand {
   readonly upper: number;
 }
 
+/** When a mask of lungs is enough, and when lungs are cut off (src/pneumoscope/model/lung_field.py). */
+export interface LungField {
+  /** P(lung) from which a cell is surely lung. */
+  readonly sure: number;
+  /** Share of the picture that must surely be lung. */
+  readonly leastShare: number;
+  /** Share of one edge that may be lung. */
+  readonly edgeShare: number;
+}
+
 /** Whom a model was trained on; `ages` in whole years, first and last included, empty where unknown. */
 export interface Population {
   readonly description: string;
@@ -46,6 +56,8 @@ export interface Contract {
   readonly parameters: number;
   /** Null where the model makes no such promise. */
   readonly conformal: ConformalBand | null;
+  /** How lungs are looked for; null in a model that judges the whole picture. */
+  readonly lungField: LungField | null;
   /** Share of pneumonia that probabilities refer to; null where the model does not say (version 1). */
   readonly prevalence: number | null;
   readonly population: Population | null;
@@ -104,6 +116,7 @@ export function parseContract(text: string): Contract {
     intendedUse: typeof raw.intended_use === "string" ? raw.intended_use : RESEARCH_USE_ONLY,
     parameters: typeof raw.parameters === "number" ? raw.parameters : 0,
     conformal,
+    lungField: lungField(raw.lung_field),
     prevalence,
     population: population(raw),
     raw,
@@ -134,6 +147,16 @@ function conformalBand(value: unknown): ConformalBand | null {
   const band = value as Record<string, unknown>;
   const [lower, upper] = interval([band.lower, band.upper], "conformal: band");
   return { coverage: share(band.coverage, "conformal: coverage"), lower, upper };
+}
+
+function lungField(value: unknown): LungField | null {
+  if (value === undefined || value === null) return null;
+  const { sure, least_share, edge_share } = { ...limits.contract.LUNG_FIELD, ...(value as Record<string, unknown>) };
+  return {
+    sure: share(sure, "lung field: sure"),
+    leastShare: share(least_share, "lung field: least_share"),
+    edgeShare: share(edge_share, "lung field: edge_share"),
+  };
 }
 
 function population(raw: Record<string, unknown>): Population | null {

@@ -30,6 +30,7 @@ type ContextOptions = Parameters<Browser["newContext"]>[0];
 export async function open(browser: Browser, url: string, options: ContextOptions = {}): Promise<Watched> {
   const context = await browser.newContext(options);
   const page = await context.newPage();
+  page.setDefaultTimeout(180_000); // a busy machine is slow; whether it is right is what is tested
   const watched: Watched = { page, context, foreign: [], complaints: [] };
   page.on("request", (request) => {
     if (!request.url().startsWith(url) && !/^(blob|data):/.test(request.url())) watched.foreign.push(request.url());
@@ -43,13 +44,13 @@ export async function open(browser: Browser, url: string, options: ContextOption
 }
 
 /** Wait until the model is loaded. */
-export const ready = (page: Page) => page.waitForSelector("#settings:not([hidden])", { timeout: 60_000 });
+export const ready = (page: Page) => page.waitForSelector("#settings:not([hidden])", { timeout: 180_000 });
 
 /** Wait until all that was given is judged and the selected one is shown. */
 export async function judged(page: Page): Promise<void> {
   await page.waitForFunction(
     () => document.querySelector<HTMLElement>("#stop")?.hidden && document.querySelector("#detail .decision") !== null,
     undefined,
-    { timeout: 120_000 },
+    { timeout: 300_000 },
   );
 }

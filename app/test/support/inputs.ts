@@ -1,9 +1,11 @@
 /** Inputs of the tests: golden files, the drawn chests of tests/golden, real radiographs where there are some. */
 
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
+import { load } from "@pneumoscope/engine";
+import { nodeAssets } from "@pneumoscope/engine/node";
 import { encode } from "fast-png";
 
 export const root = path.resolve(import.meta.dirname, "../../..");
@@ -29,4 +31,26 @@ export function realRadiograph(): string | null {
 }
 
 /** The other model files of the repository, for comparisons; empty where there are none. */
-export const otherModels = ["lite0-short", "pneumonet"].map((name) => path.join(root, `models/${name}.tflite`)).filter(existsSync);
+export const otherModels = ["pneumonet"].map((name) => path.join(root, `models/${name}.tflite`)).filter(existsSync);
+
+/**
+ * A picture that the page's model judges: a native radiograph, or else a drawn chest that it accepts.
+ * @throws Error there is neither
+ */
+export async function judgeable(): Promise<string> {
+  const real = realRadiograph();
+  if (real) return real;
+  const assets = path.join(pageFolder, "assets");
+  const file = readdirSync(assets).find((name) => name.endsWith(".tflite"))!;
+  const model = await load(new Uint8Array(readFileSync(path.join(assets, file))), nodeAssets);
+  try {
+    for (const name of ["wide-opacity", "tall", "exact-opacity", "enlarged"]) {
+      const drawn = chestPng(name);
+      const { record } = await model.examine(new Uint8Array(readFileSync(drawn)), name);
+      if (record.status === "ok") return drawn;
+    }
+  } finally {
+    model.close();
+  }
+  throw new Error("the page's model accepts no drawn chest: set PNEUMOSCOPE_DATA to a folder of radiographs");
+}
