@@ -32,6 +32,8 @@ node:  ## Node.js, from Debian where root allows
 	  else \
 	    echo "node and npm are missing: the page on the device is built with them" >&2; exit 1; \
 	  fi
+	@node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' || \
+	  { echo "Node.js $$(node --version) is too old for the page on the device: 20.19 or newer is needed (Debian 13 has it)" >&2; exit 1; }
 
 check: $(VENV)/.dev docs  ## formatter, linter, types, import layers, documents
 	$(BIN)/ruff format --check .

@@ -2,9 +2,8 @@
 
     python tools/page_agreement.py --data DATA [--model FILE]
 
-Files: every picture of DATA/native, every fortieth of DATA/adults_nih if there, the radiographs of pydicom-data, and the
-golden files. Needs Node and `make app`. Only counts and differences are written, no path and no name of a patient's
-file.
+Files: every picture of DATA/native, every fortieth of DATA/adults_nih if there, the radiographs of pydicom-data, and
+the golden files. Needs Node and `make app`. Only counts and differences are written: no path, no name of a patient.
 """
 
 from __future__ import annotations
@@ -101,6 +100,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", type=Path, default=BUILT_IN)
     given = parser.parse_args(arguments)
+    given.model = given.model.resolve()
     info = load_model(given.model).info
     report: dict[str, Any] = {
         "model": {"name": info.name, "version": info.version, "sha256": info.sha256},
