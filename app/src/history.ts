@@ -49,6 +49,8 @@ async function within<T>(mode: IDBTransactionMode, use: (store: IDBObjectStore) 
     const value = await use(transaction.objectStore(STORE));
     await done;
     return value;
+  } catch (error) {
+    throw error instanceof StorageError ? error : new StorageError(error);
   } finally {
     database.close();
   }

@@ -13,7 +13,9 @@ export function launchChromium(): Promise<Browser> {
 }
 
 export const hasFirefox = existsSync("/usr/bin/firefox-esr");
-export const launchFirefox = (): Promise<Browser> => firefox.launch({ executablePath: "/usr/bin/firefox-esr" });
+export const launchFirefox = (): Promise<Browser> => 
+  // By WebDriver BiDi: the protocol that an unpatched Firefox speaks.
+  firefox.launch({ channel: "moz-firefox", executablePath: "/usr/bin/firefox-esr" });
 
 /** A page that is watched. */
 export interface Watched {
