@@ -16,7 +16,7 @@ test: check browser orthanc mediapipe app-test  ## every test
 app: app/node_modules/.done  ## the page on the device, built into the package; needs Node.js 20.19 or newer
 	cd app && npm run --silent check && npx vite build --logLevel warn
 
-app-test: app browser $(VENV)/.dev  ## the engine in Node against Python's golden files, the page in Chromium and Firefox
+app-test: app browser $(VENV)/.dev  ## the engine in Node against Python's golden files, the page in Chromium
 	$(BIN)/python tools/page_tables.py --check
 	cd app && npm test --silent
 	cd app && npm run --silent test:browser
@@ -49,10 +49,9 @@ docs: $(VENV)/.dev  ## the site in docs/_build, every warning an error; figures 
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build
 
 browser:  ## the browsers that the pages' tests drive, where root allows
-	@command -v chromium >/dev/null && command -v chromedriver >/dev/null && command -v firefox-esr >/dev/null || \
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install chromium chromium-driver >/dev/null && \
-	    { DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends firefox-esr >/dev/null || echo "firefox-esr does not install: the page is tested in Chromium only" >&2; }; \
+	    apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install chromium chromium-driver >/dev/null; \
 	  else \
 	    echo "chromium and chromedriver are missing: the page's tests need them" >&2; \
 	  fi

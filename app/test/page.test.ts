@@ -1,4 +1,4 @@
-/** The built page in Chromium and Firefox: judging, refusing, viewing, comparing, keeping; nothing leaves the device. */
+/** The built page in Chromium: judging, refusing, viewing, comparing, keeping; nothing leaves the device. */
 
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 
 import type { Browser, Page } from "playwright-core";
 
-import { hasFirefox, judged, launchChromium, launchFirefox, open, ready, type Watched } from "./support/browser.ts";
+import { judged, launchChromium, open, ready, type Watched } from "./support/browser.ts";
 import { chestPng, golden, judgeable, otherModels, pageFolder, scratch } from "./support/inputs.ts";
 import { StaticServer } from "./support/server.ts";
 
@@ -263,22 +263,4 @@ test("an old browser and a browser without WebAssembly are told", async () => {
   await page.goto(server.url);
   assert.match((await page.textContent("#alerts"))!, /cannot run WebAssembly/);
   await context.close();
-});
-
-test("Firefox says the same", { skip: hasFirefox ? false : "Firefox ESR is not installed" }, async () => {
-  const other = await launchFirefox();
-  try {
-    const scores: string[] = [];
-    for (const each of [browser, other]) {
-      const { page, context, foreign } = await open(each, server.url);
-      await ready(page);
-      await give(page, chest);
-      scores.push((await page.textContent("#detail .score"))!);
-      assert.deepEqual(foreign, []);
-      await context.close();
-    }
-    assert.equal(scores[0], scores[1]);
-  } finally {
-    await other.close();
-  }
 });

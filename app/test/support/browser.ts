@@ -1,8 +1,8 @@
-/** Debian's Chromium and Firefox, driven by playwright-core; what a page asks of other hosts or complains of is kept. */
+/** Debian's Chromium, driven by playwright-core; what a page asks of other hosts or complains of is kept. */
 
 import { existsSync } from "node:fs";
 
-import { type Browser, type BrowserContext, chromium, firefox, type Page } from "playwright-core";
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 
 const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
 
@@ -11,11 +11,6 @@ export function launchChromium(): Promise<Browser> {
   const flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync", "--no-first-run"];
   return chromium.launch({ executablePath: CHROMIUM, args: flags });
 }
-
-export const hasFirefox = existsSync("/usr/bin/firefox-esr");
-export const launchFirefox = (): Promise<Browser> => 
-  // By WebDriver BiDi: the protocol that an unpatched Firefox speaks.
-  firefox.launch({ channel: "moz-firefox", executablePath: "/usr/bin/firefox-esr" });
 
 /** A page that is watched. */
 export interface Watched {
