@@ -274,7 +274,22 @@ def _made(make: Callable[[], tuple[list[str], list[list[str]]]]) -> str:
     return table(*make())
 
 
+def device_figures() -> str:
+    """How the page's engine agrees with Python, by group of files."""
+    report = read_json(REPORTS / "device-agreement.json")
+    header = ["files", "n", "same pixels", "same status and label", "same reasons", "same notes", "largest difference"]
+    lines = []
+    for name, group in report["groups"].items():
+        answers = min(group["same_status"], group["same_label"])
+        shares = (group["same_pixels"], answers, group["same_reasons"], group["same_notes"])
+        largest = group["largest_difference"]
+        lines.append([name, str(group["n"]), *map(str, shares), "" if largest is None else f"{largest:.1g}"])
+    model = report["model"]
+    return f"{table(header, lines)}\n\nModel {model['name']} {model['version']}."
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
+    "device-agreement": device_figures,
     "models": model_figures,
     "runs": training_figures,
     "speed": speed_figures,
