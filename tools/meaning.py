@@ -364,10 +364,9 @@ def main(arguments: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     make, out = kinds[arguments[0]]
-    content = {
-        "command": f"python tools/meaning.py {arguments[0]} {Path(arguments[1]).name}",
-        **make(Path(arguments[1])),
-    }
+    paths = [Path(argument) for argument in arguments[1:]]
+    command = " ".join(["python tools/meaning.py", arguments[0], *(path.name for path in paths)])
+    content = {"command": command, **make(*paths)}
     out.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
     print(out)
     return 0
