@@ -14,7 +14,7 @@ from PIL import Image
 from pneumoscope.datasets.audit.audit import audit_folder
 from pneumoscope.datasets.audit.audit_page import as_json, write_audit
 from pneumoscope.datasets.audit.label_errors import Predicted
-from pneumoscope.errors import DataError
+from pneumoscope.errors import DataError, UsageError
 from pneumoscope.evaluation.robustness import STRETCH
 from pneumoscope.labels import Label
 from support import phantom
@@ -168,7 +168,7 @@ def test_the_page_and_the_json_hold_the_findings_and_no_path_of_this_machine(
 
 def test_an_unwritable_place_is_named(data_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="the audit could not be written"):
+    with pytest.raises(UsageError, match="cannot be used as output folder"):
         write_audit(audit_folder(data_dir), data_dir, tmp_path / "file")
 
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Final
 
 from pneumoscope.errors import UsageError
-from pneumoscope.imaging.formats import image_format, unread_picture
-from pneumoscope.imaging.search import describe_passed_over, find_radiographs
 
 STANDARD_INPUT: Final = "-"
 Tell = Callable[[str], None]
@@ -86,6 +84,8 @@ def _from_lines(lines: Callable[[], Iterable[str]], warn: Tell, tell: Tell, leav
 
 def _check_text(first: str) -> None:
     """Refuse an image, or text of another encoding, where paths are wanted: each line of it would become a record."""
+    from pneumoscope.imaging.formats import image_format, unread_picture
+
     head = first.encode("utf-8", "surrogateescape")
     kind = image_format(head) or unread_picture(head)
     if kind or "\0" in first:
@@ -96,6 +96,8 @@ def _check_text(first: str) -> None:
 def _expand(path: str, warn: Tell, tell: Tell, leave_out: Path | None) -> list[str]:
     if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises on a NUL in the name, which is a record here
         return [path]
+
+    from pneumoscope.imaging.search import describe_passed_over, find_radiographs
 
     def unlisted(error: OSError) -> None:
         warn(f"{error.filename}: cannot be listed ({error.strerror}); its images are not judged")
