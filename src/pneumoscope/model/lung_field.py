@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from pneumoscope.errors import ContractError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _EDGES = ("upper", "lower", "left", "right")
 _LUNG = 0.5  # P(lung) from which a cell of the mask counts where lungs may be cut off
