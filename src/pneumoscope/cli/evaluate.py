@@ -22,6 +22,7 @@ from pneumoscope.statistics.table import PredictionTable
 
 if TYPE_CHECKING:
     from pneumoscope.datasets.source import LabelledImage
+    from pneumoscope.evaluation.by_shortcut import ByShortcut
     from pneumoscope.evaluation.examples import Draw
     from pneumoscope.evaluation.explanations.summary import ExplanationScores
     from pneumoscope.evaluation.report import EvaluationReport
@@ -130,10 +131,27 @@ def summary(report: EvaluationReport) -> str:
             continue
         interval = "" if result.ci95 is None else f"  ({result.ci95[0]:.4f} to {result.ci95[1]:.4f})"
         lines.append(f"{metric:<18}  {result.value:.4f}{interval}")
+    if report.by_shortcut is not None:
+        lines += _shortcut_lines(report.by_shortcut)
     refused = int((~report.table.judged).sum())
     if refused:
         lines.append(f"{refused} refused or unreadable, counted as errors and listed in report.json")
     return "\n".join(lines)
+
+
+def _shortcut_lines(found: ByShortcut) -> list[str]:
+    """What can be told of these images without lungs, and the model where that misleads."""
+    told = "" if found.score_auc is None else f"  told without lungs with AUC {found.score_auc:.4f}"
+    lines = [f"{'by shortcut score':<18}  {found.scored} images{told}"]
+    if (against := found.conflicting_auc) is not None and found.conflicting_auc_ci95 is not None:
+        low, high = found.conflicting_auc_ci95
+        n = sum(rate.n for rate in found.conflicting.values())
+        lines.append(f"{'auc, conflicting':<18}  {against:.4f}  ({low:.4f} to {high:.4f}), {n} images")
+    if (worst := found.worst_json()) is not None:
+        rate = worst.get("specificity", worst.get("sensitivity"))
+        where = f"{worst['label']} with scores {worst['from']:g} to {worst['to']:g}, {worst['n']} images"
+        lines.append(f"{'worst group':<18}  {rate:.4f}  {where}")
+    return lines
 
 
 def _check_usage(

@@ -11,9 +11,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pneumoscope.datasets.audit.reference import WHAT, shipped_reference
 from pneumoscope.errors import DataError
 from pneumoscope.evaluation import undefined
 from pneumoscope.evaluation.answers import Answers, worth
+from pneumoscope.evaluation.by_shortcut import ByShortcut, by_shortcut
 from pneumoscope.evaluation.explanations.summary import ExplanationScores, ExplanationTests, summarise
 from pneumoscope.evaluation.subgroups import (
     PointResult,
@@ -89,6 +91,7 @@ class EvaluationReport:
         bootstrap: draws, seed, clusters.
         command: that made the report.
         versions: of the software that computed it.
+        by_shortcut: the figures by what can be told without lungs, where the table has that score.
         comparison: with a second model, where one was given.
         explanations: tests of the model's heatmaps, where they were made.
     """
@@ -114,6 +117,7 @@ class EvaluationReport:
     bootstrap: Mapping[str, Any]
     command: str
     versions: Mapping[str, str]
+    by_shortcut: ByShortcut | None = None
     comparison: Comparison | None = None
     explanations: ExplanationTests | None = None
 
@@ -143,6 +147,9 @@ class EvaluationReport:
             "per_subtype": {name: result.to_json() for name, result in self.per_subtype.items()},
             "three_class": self.three_class.to_json() if self.three_class else None,
             "by_operating_point": {name: point.to_json() for name, point in self.by_operating_point.items()},
+            "by_shortcut": [group.to_json() for group in self.by_shortcut.groups] if self.by_shortcut else [],
+            "worst_group": self.by_shortcut and self.by_shortcut.worst_json(),
+            "shortcut": self.by_shortcut and self.by_shortcut.to_json(),
             "at_sensitivity": {f"{wanted:.2f}": r.to_json() for wanted, r in self.at_sensitivity.items()},
             "refused": [p for p, ok in zip(self.table.paths, self.table.judged, strict=True) if not ok],
             "notes": _notes(self.table),
@@ -240,11 +247,18 @@ def assemble(
             "clustered_by": "patient" if table.patients is not None else "image (no patient keys were given)",
             "images_without_patient": len(table) if table.patients is None else table.patients.count(None),
         },
+        by_shortcut=_by_shortcut(table, threshold, resampling),
         command=command,
         versions=_versions(),
         comparison=None if rival is None else compare(table, threshold, rival, draws=draws, seed=seed),
         explanations=None if explanations is None else summarise(explanations, draws=draws, seed=seed),
     )
+
+
+def _by_shortcut(table: PredictionTable, threshold: float, resampling: bootstrap.Resampling) -> ByShortcut | None:
+    if table.shortcut is None:
+        return None
+    return by_shortcut(table, threshold, resampling, limit=shipped_reference().limit, source=WHAT)
 
 
 def _versions() -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from pneumoscope.datasets.audit.reference import reference_scores
 from pneumoscope.datasets.registry import find_images, images_of
 from pneumoscope.datasets.source import LabelledImage, Source
 from pneumoscope.errors import ContractError, DataError
@@ -51,8 +52,10 @@ def evaluate(
     images = _images(data, split)
     name, point = model.contract.operating_point(operating_point)
     predictions = model.predict_many([image.path for image in images], jobs=jobs, operating_point=operating_point)
+    table = tabulate(images, _with_progress(predictions, len(images)))
     return replace(
-        tabulate(images, _with_progress(predictions, len(images))),
+        table,
+        shortcut=reference_scores(images, table.sha256, jobs=jobs),
         threshold=point.threshold,
         operating_point=name,
         operating_points={key: value.threshold for key, value in model.contract.operating_points.items()},

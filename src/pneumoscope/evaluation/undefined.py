@@ -25,9 +25,25 @@ def reasons(report: EvaluationReport) -> dict[str, str]:
     found.update(_of_subtypes(report))
     found.update(_of_curves(report))
     found.update(_of_answers(report))
+    found.update(_of_shortcut(report))
     place = "classification_report"
     found.update(dict.fromkeys(_nulls(report.classification_report, place), "nothing to divide by (zero_division)"))
     return found
+
+
+def _of_shortcut(report: EvaluationReport) -> Iterator[tuple[str, str]]:
+    found = report.by_shortcut
+    if found is None:
+        yield from dict.fromkeys(("shortcut", "worst_group"), "the images have no shortcut scores").items()
+        return
+    if found.worst is None:
+        yield "worst_group", "no class has enough images in any group"
+    groups = [group.to_json() for group in found.groups]
+    for index, group in enumerate(groups):
+        for place in _nulls(group, f"by_shortcut.{index}"):
+            yield place, "no such image in this group"
+    for place in _nulls(found.to_json(), "shortcut"):
+        yield place, "one class or both are missing among these images"
 
 
 def _of_metrics(report: EvaluationReport) -> Iterator[tuple[str, str]]:

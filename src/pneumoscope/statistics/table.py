@@ -29,7 +29,7 @@ _BETWEEN_NOTES: Final = " | "
 _SUBTYPE_COLUMNS: Final = ("p_normal", "p_bacterial", "p_viral")
 _COLUMNS: Final = (
     *("path", "label", "probability", "decision", "typicality"),
-    *("status", "threshold", "patient", "subtype", *_SUBTYPE_COLUMNS, "sha256", "notes"),
+    *("status", "threshold", "patient", "subtype", *_SUBTYPE_COLUMNS, "sha256", "notes", "shortcut"),
 )
 
 
@@ -49,6 +49,8 @@ class PredictionTable:
         patients: N patient keys; ``None`` for an image whose patient is unknown, which then counts as a
             patient of its own, or ``None`` for all.
         sha256: N hashes of the image files (``None`` for one that could not be read), or ``None``.
+        shortcut: ``float64 [N]``, P(pneumonia) without looking at the lungs, NaN where unknown; ``None`` where no image
+            has it.
         threshold: the threshold that the source of the table decided with, where it says.
         notes: what the reader of each image's record must know, N tuples of sentences; ``None`` where nobody said.
         operating_point: name of the threshold; empty where it has none.
@@ -69,6 +71,7 @@ class PredictionTable:
     subtype_probabilities: NDArray[np.float64] | None = None
     patients: tuple[str | None, ...] | None = None
     sha256: tuple[str | None, ...] | None = None
+    shortcut: NDArray[np.float64] | None = None
     threshold: float | None = None
     notes: tuple[tuple[str, ...], ...] | None = None
     operating_point: str = ""
@@ -79,7 +82,17 @@ class PredictionTable:
         n = len(self.paths)
         if n == 0:
             raise DataError("the table of predictions is empty: at least one image is needed")
-        for name in ("labels", "probabilities", "statuses", "typicality", "subtypes", "patients", "sha256", "notes"):
+        for name in (
+            "labels",
+            "probabilities",
+            "statuses",
+            "typicality",
+            "subtypes",
+            "patients",
+            "sha256",
+            "notes",
+            "shortcut",
+        ):
             column = getattr(self, name)
             if column is not None and len(column) != n:
                 raise DataError(f"table of predictions: {len(column)} {name} for {n} paths")
@@ -192,6 +205,7 @@ class PredictionTable:
             *(_cell(p) for p in subtypes),
             "" if self.sha256 is None else self.sha256[row] or "",
             "" if self.notes is None else _BETWEEN_NOTES.join(self.notes[row]),
+            "" if self.shortcut is None else _cell(self.shortcut[row]),
         )
 
     @classmethod
@@ -232,6 +246,7 @@ class _Reader:
         subtypes = self._texts("subtype")
         sha256 = self._texts("sha256")
         notes = self._texts("notes")
+        shortcut = self._numbers("shortcut")
         try:
             table = PredictionTable(
                 paths=tuple(self._texts("path")),
@@ -244,6 +259,7 @@ class _Reader:
                 patients=tuple(text or None for text in patients) if any(patients) else None,
                 sha256=tuple(text or None for text in sha256) if any(sha256) else None,
                 threshold=self._threshold(probabilities),
+                shortcut=None if np.isnan(shortcut).all() else shortcut,
                 notes=tuple(_split_notes(text) for text in notes) if any(notes) else None,
             )
         except DataError as error:
