@@ -36,7 +36,7 @@ _METRICS = {
 _CHECKS = {
     "insertion": "insertion, log odds (more is better)",
     "deletion": "deletion, log odds (less is better)",
-    "lung_share": "heat in the lung box",
+    "lung_share": "heat in the lungs",
     "stability": "likeness after a shift",
 }
 _EXPECTED = "# Expected: "

@@ -121,3 +121,37 @@ def test_the_score_finds_the_framing_of_real_radiographs(radiographs: Path) -> N
     assert found.summary.auc_ci95 is not None
     assert found.summary.auc_ci95[0] > 0.85
     assert found.without_lungs == ()
+
+
+def test_the_shipped_score_is_scikit_learns_and_known_images_have_theirs(tmp_path: Path) -> None:
+    from pneumoscope.datasets.audit.reference import ShortcutReference
+    from pneumoscope.statistics.shortcut import fit_boosting
+
+    random = np.random.default_rng(0)
+    features = random.normal(size=(300, 12)).astype(np.float32)
+    features[random.random(features.shape) < 0.2] = np.nan
+    positive = np.nan_to_num(features[:, 0]) + np.nan_to_num(features[:, 3]) > 0
+    fitted = fit_boosting(features, positive)
+    hashes = [f"{row:016x}" + "0" * 48 for row in range(300)][::-1]
+    made = ShortcutReference.of(fitted, limit=0.5, hashes=hashes, scores=np.linspace(0, 1, 300))
+    made.save(tmp_path / "reference.npz")
+    read = ShortcutReference.load(tmp_path / "reference.npz")
+    assert np.allclose(read.scores(features), fitted.scores(features), atol=1e-12)
+    assert read.out_of_fold(hashes[0]) == 0.0
+    assert read.out_of_fold(hashes[-1]) == 1.0
+    assert read.out_of_fold("f" * 64) is None
+    assert read.out_of_fold(None) is None
+
+
+def test_real_training_images_have_their_out_of_fold_scores(radiographs: Path) -> None:
+    """Contradicting images must stay so: a score fitted on the image itself would repeat its label."""
+    from pneumoscope.datasets.audit.reference import reference_scores, shipped_reference
+    from pneumoscope.datasets.registry import find_images
+    from pneumoscope.files import sha256_of
+
+    chosen = find_images(radiographs / "chest_xray_224", "train")[::7]
+    scores = reference_scores(chosen, [sha256_of(image.path) for image in chosen])
+    assert np.isfinite(scores).all()
+    ill = np.array([image.label is Label.PNEUMONIA for image in chosen])
+    against = (scores >= shipped_reference().limit) != ill
+    assert 0.01 < against.mean() < 0.1

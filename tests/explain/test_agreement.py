@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from pneumoscope.evaluation.explanations.agreement import (
-    LUNG_COLUMNS,
-    LUNG_ROWS,
     SHIFT,
     lung_share,
     rank_correlation,
@@ -63,12 +61,14 @@ def test_every_direction_is_tried_and_shifted_by_the_stated_pixels() -> None:
 
 def test_lung_share_of_uniform_inner_and_outer_heat() -> None:
     uniform = np.ones((10, 10), np.float32)
-    area = (LUNG_ROWS[1] - LUNG_ROWS[0]) * (LUNG_COLUMNS[1] - LUNG_COLUMNS[0])
-    assert lung_share(uniform, (100, 100)) == pytest.approx(area)
+    lungs = np.zeros((100, 100), bool)
+    lungs[10:80, 10:90] = True
+    assert lung_share(uniform, lungs) == pytest.approx(0.56)
     inner = np.zeros((100, 100), np.float32)
     inner[40:60, 40:60] = 1
-    assert lung_share(inner, (100, 100)) == 1
+    assert lung_share(inner, lungs) == 1
     outer = np.zeros((100, 100), np.float32)
     outer[:5] = 1
-    assert lung_share(outer, (100, 100)) == 0
-    assert math.isnan(lung_share(np.zeros((7, 7), np.float32), (100, 100)))
+    assert lung_share(outer, lungs) == 0
+    assert math.isnan(lung_share(np.zeros((7, 7), np.float32), lungs))
+    assert math.isnan(lung_share(uniform, np.zeros((100, 100), bool)))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pneumoscope.datasets.source import LabelledImage
     from pneumoscope.evaluation.by_shortcut import ByShortcut
     from pneumoscope.evaluation.examples import Draw
+    from pneumoscope.evaluation.exchange import Pixels
     from pneumoscope.evaluation.explanations.summary import ExplanationScores
     from pneumoscope.evaluation.report import EvaluationReport
     from pneumoscope.model.classifier import Model
@@ -244,26 +245,47 @@ def _test_explanations(model: Model, table: PredictionTable, seed: int, jobs: in
 def _test_shortcuts(model: Model, table: PredictionTable, seed: int, file: Path) -> str:
     """Write what slight changes do to the answers on the judged images, and say it in a line each."""
     import json
+    from dataclasses import replace
 
+    import numpy as np
+
+    from pneumoscope.evaluation.exchange import IMAGES, check_exchange
     from pneumoscope.evaluation.robustness import check_shortcuts
     from pneumoscope.files import write_atomically
     from pneumoscope.imaging.reader import read_image
     from pneumoscope.imaging.resize import shrink
 
     contract, rows = model.contract, table.judged.nonzero()[0]
-    pixels = (
-        shrink(read_image(Path(table.paths[row])).pixels, width=contract.input_width, height=contract.input_height)
-        for row in rows
-    )
+
+    def read(row: int) -> Pixels:
+        pixels = read_image(Path(table.paths[row])).pixels
+        return shrink(pixels, width=contract.input_width, height=contract.input_height)
+
+    pixels = (read(int(row)) for row in rows)
     patients = None if table.patients is None else [table.patients[row] for row in rows]
     found = check_shortcuts(
         model, pixels, table.labels[rows] == 1, threshold=_threshold(table), patients=patients, seed=seed
     )
+    drawn = np.sort(np.random.default_rng(seed).permutation(rows)[:IMAGES])
+    exchange = check_exchange(
+        model,
+        [read(int(row)) for row in drawn],
+        table.labels[drawn] == 1,
+        None if table.patients is None else [table.patients[row] for row in drawn],
+        threshold=_threshold(table),
+        seed=seed,
+    )
+    found = replace(found, exchange=exchange)
     write_atomically(file, (json.dumps(found.to_json(), indent=2) + "\n").encode())
     lines = [f"{r.change:<36}  accuracy {r.accuracy_change:+.4f}  flips {r.flips} of {len(rows)}" for r in found.checks]
     if found.aspect is not None:
         plain, stretched = found.aspect.auc, found.aspect.auc_pneumonia_stretched
         lines.append(f"{'pneumonia stretched, normal squeezed':<36}  AUC {stretched:.4f} (as they are {plain:.4f})")
+    lines += [
+        f"{f'surroundings of another, {result.partner}':<36}  mean change {result.mean_probability_change:.4f}  "
+        f"flips {result.flips} of {result.images}{'' if result.passed else '  NOT PASSED'}"
+        for result in exchange.results
+    ]
     return "\n".join([*lines, f"shortcuts  {file}"])
 
 

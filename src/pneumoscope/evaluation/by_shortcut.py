@@ -175,7 +175,8 @@ def _rate(right: NDArray[np.bool_], among: NDArray[np.bool_], resampling: bootst
 
 def _worst(groups: tuple[ShortcutGroup, ...]) -> tuple[str, ShortcutGroup] | None:
     large = [(name, group) for group in groups for name, rate in group.rates.items() if rate.n >= FEWEST]
-    return min(large, key=lambda found: found[1].rates[found[0]].value or 0.0, default=None)
+    # The larger one of equals.
+    return min(large, key=lambda of: (of[1].rates[of[0]].value or 0.0, -of[1].rates[of[0]].n), default=None)
 
 
 def _auc(

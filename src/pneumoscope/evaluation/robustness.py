@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from pneumoscope.evaluation.exchange import ExchangeCheck
 from pneumoscope.model.classifier import Model
 from pneumoscope.statistics.bootstrap import Resampling
 from pneumoscope.statistics.intervals import Interval, delong, newcombe_auc, wilson
@@ -190,12 +191,14 @@ class Shortcuts:
         threshold: probability from which an image was called pneumonia.
         checks: one for each change, in the order of :class:`Perturbation`.
         aspect: ``None`` where one class is missing.
+        exchange: what surroundings of another person did; ``None`` where it was not tested.
     """
 
     images: int
     threshold: float
     checks: tuple[CheckResult, ...]
     aspect: AspectCheck | None
+    exchange: ExchangeCheck | None = None
 
     def to_json(self) -> dict[str, Any]:
         """What ``shortcuts.json`` holds."""
@@ -207,6 +210,7 @@ class Shortcuts:
             "tolerated_loss": TOLERATED_LOSS,
             "checks": checks,
             "aspect": aspect,
+            "exchange": self.exchange and self.exchange.to_json(),
         }
 
 

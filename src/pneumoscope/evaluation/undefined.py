@@ -34,7 +34,6 @@ def reasons(report: EvaluationReport) -> dict[str, str]:
 def _of_shortcut(report: EvaluationReport) -> Iterator[tuple[str, str]]:
     found = report.by_shortcut
     if found is None:
-        yield from dict.fromkeys(("shortcut", "worst_group"), "the images have no shortcut scores").items()
         return
     if found.worst is None:
         yield "worst_group", "no class has enough images in any group"

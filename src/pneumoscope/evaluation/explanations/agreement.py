@@ -13,10 +13,6 @@ from pneumoscope.evaluation.explanations.perturbation import Heat, Pixels, upsam
 SHIFT: Final = 4
 """Pixels of the model's input that the image is shifted by, less than one cell of any network's last maps."""
 
-LUNG_ROWS: Final = (0.1, 0.8)
-LUNG_COLUMNS: Final = (0.1, 0.9)
-"""A box, as shares of height and width, that holds both lungs of the mean training radiograph with a small margin."""
-
 _DIRECTIONS: Final = ((0, SHIFT), (0, -SHIFT), (SHIFT, 0), (-SHIFT, 0))
 _STRIDE: Final = 4  # neighbouring pixels of an upsampled map say the same
 
@@ -63,26 +59,16 @@ def shift_stability(pixels: Pixels, heat: Heat, explain: Callable[[Pixels], Heat
     return float(np.mean(similarities))
 
 
-def lung_share(heat: Heat, shape: tuple[int, int]) -> float:
-    """Share of the heat that lies in the box of the lungs, 0 to 1; NaN without heat.
+def lung_share(heat: Heat, lungs: NDArray[np.bool_]) -> float:
+    """Share of the heat that lies in the lungs, 0 to 1; NaN without heat or without lungs.
 
     The energy-based pointing game of Wang et al., Score-CAM, CVPR Workshops 2020, doi 10.1109/CVPRW50498.2020.00020,
-    with one fixed box in place of annotations. No lung is segmented, so it finds heat on markers and borders and
-    nothing finer.
+    with the lung-field network's mask in place of annotations.
 
     Args:
         heat: ``float32 [h, w]``.
-        shape: height and width of the image, in pixels.
+        lungs: ``bool [H, W]``, which pixels of the image are lung.
     """
-    full = np.maximum(upsampled(heat, shape), 0)
+    full = np.maximum(upsampled(heat, (lungs.shape[0], lungs.shape[1])), 0)
     total = float(full.sum())
-    return float(full[lung_box(shape)].sum()) / total if total > 0 else float("nan")
-
-
-def lung_box(shape: tuple[int, int]) -> tuple[slice, slice]:
-    """Rows and columns of the box in an image of this size."""
-    (top, bottom), (left, right) = LUNG_ROWS, LUNG_COLUMNS
-    return (
-        slice(round(top * shape[0]), round(bottom * shape[0])),
-        slice(round(left * shape[1]), round(right * shape[1])),
-    )
+    return float(full[lungs].sum()) / total if total > 0 and lungs.any() else float("nan")

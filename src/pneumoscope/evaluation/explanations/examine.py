@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pneumoscope.errors import ModelError
-from pneumoscope.evaluation.explanations.agreement import lung_box, lung_share, rank_correlation, shift_stability
+from pneumoscope.evaluation.explanations.agreement import lung_share, rank_correlation, shift_stability
 from pneumoscope.evaluation.explanations.perturbation import (
     Curves,
     Heat,
@@ -23,10 +23,10 @@ from pneumoscope.evaluation.explanations.perturbation import (
     area,
     centre_blob,
     random_heat,
+    upsampled,
 )
 from pneumoscope.evaluation.explanations.randomisation import cascade
 from pneumoscope.evaluation.explanations.summary import (
-    BASELINES,
     MODEL_HEATMAPS,
     Check,
     ExplanationScores,
@@ -38,6 +38,7 @@ from pneumoscope.explain.graph_surgery import Evidence, Flatbuffer, OpenedGraph
 from pneumoscope.imaging.reader import read_image
 from pneumoscope.imaging.resize import shrink
 from pneumoscope.model.classifier import Model
+from pneumoscope.model.lungs import LUNG, lung_mask
 
 IMAGES: Final = 100
 """Images that the tests are made on, at most: some 80 inferences each."""
@@ -59,6 +60,7 @@ class _Examined:
     """What one image gives."""
 
     pixels: Pixels
+    lungs: NDArray[np.bool_]
     compared: dict[Heatmap, Heat]
     scores: dict[Heatmap, dict[Check, float]]
     curves: dict[Heatmap, Curves]
@@ -104,8 +106,6 @@ def examine(
         randomised = _randomised(flatbuffer, results, seed, pool, undefined) if chosen else ()
     if len(chosen) == 1:
         undefined["other_image"] = "there is one image only"
-    shape = (model.contract.input_height, model.contract.input_width)
-    box = lung_box(shape)
     return ExplanationScores(
         paths=tuple(chosen),
         patients=None if patients is None else tuple(patients[index] for index in drawn),
@@ -121,7 +121,7 @@ def examine(
         },
         other_image=_other_image(results) if len(chosen) > 1 else {},
         randomised=randomised,
-        lung_area=(box[0].stop - box[0].start) * (box[1].stop - box[1].start) / (shape[0] * shape[1]),
+        lung_area=float(np.mean([result.lungs.mean() for result in results])) if results else float("nan"),
         undefined=undefined,
     )
 
@@ -163,9 +163,11 @@ def _from_model(model: Model) -> Explain:
 
 def _examine_one(model: Model, explain: Explain, compared: Explain, path: str, seed: list[int]) -> _Examined:
     pixels, random = _read(model, path), np.random.default_rng(seed)
+    lungs = upsampled(lung_mask(pixels), (pixels.shape[0], pixels.shape[1]))
     of_model = explain(pixels)
     cells = (of_model[Heatmap.GRAD_CAM].shape[0], of_model[Heatmap.GRAD_CAM].shape[1])
-    baselines = dict(zip(BASELINES, (random_heat(cells, random), centre_blob(cells)), strict=True))
+    baselines = {Heatmap.RANDOM: random_heat(cells, random), Heatmap.CENTRE_BLOB: centre_blob(cells)}
+    baselines[Heatmap.LUNGS] = lungs
     perturbation = Perturbation(pixels, lambda changed: model.runtime().run(changed).probability)
     scores: dict[Heatmap, dict[Check, float]] = {}
     curves: dict[Heatmap, Curves] = {}
@@ -174,11 +176,11 @@ def _examine_one(model: Model, explain: Explain, compared: Explain, path: str, s
         scores[name] = {
             Check.INSERTION: area(curves[name].insertion),
             Check.DELETION: area(curves[name].deletion),
-            Check.LUNG_SHARE: lung_share(heat, (pixels.shape[0], pixels.shape[1])),
+            Check.LUNG_SHARE: lung_share(heat, lungs > LUNG),
         }
     for name, heat in of_model.items():
         scores[name][Check.STABILITY] = shift_stability(pixels, heat, _one_of(explain, name))
-    return _Examined(pixels, compared(pixels), scores, curves)
+    return _Examined(pixels, lungs > LUNG, compared(pixels), scores, curves)
 
 
 def _randomised(

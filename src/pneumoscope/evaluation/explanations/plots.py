@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from pneumoscope.evaluation.explanations.summary import Check, ExplanationTests, Heatmap
-from pneumoscope.evaluation.plots import BLUE, GREY, ORANGE, VERMILION
+from pneumoscope.evaluation.plots import BLUE, GREEN, GREY, ORANGE, VERMILION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,15 +19,16 @@ TITLES: Final[Mapping[Heatmap, str]] = {
     Heatmap.GRAD_CAM_PLUS_PLUS: "Grad-CAM++",
     Heatmap.RANDOM: "random map",
     Heatmap.CENTRE_BLOB: "centred blob",
+    Heatmap.LUNGS: "lung mask",
 }
 
-_COLOURS: Final = dict(zip(Heatmap, (BLUE, ORANGE, GREY, VERMILION), strict=True))
-_STYLES: Final = dict(zip(Heatmap, ("-", "--", ":", "-."), strict=True))
-_MARKERS: Final = dict(zip(Heatmap, "osDP", strict=True))
+_COLOURS: Final = dict(zip(Heatmap, (BLUE, ORANGE, GREY, VERMILION, GREEN), strict=True))
+_STYLES: Final = dict(zip(Heatmap, ("-", "--", ":", "-.", (0, (5, 1))), strict=True))
+_MARKERS: Final = dict(zip(Heatmap, "osDP^", strict=True))
 
 
 def explanations(tests: ExplanationTests) -> Figure:
-    """Insertion and deletion against the baselines, the randomisation cascade, and heat in the lung box."""
+    """Insertion and deletion against the baselines, the randomisation cascade, and heat in the lungs."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10.8, 8.4), dpi=130, layout="constrained", facecolor="white")
@@ -77,7 +78,7 @@ def _cascade(axes: Axes, tests: ExplanationTests) -> None:
 
 
 def _lungs(axes: Axes, tests: ExplanationTests) -> None:
-    axes.set_title("Heat inside the lung box")
+    axes.set_title("Heat inside the lungs")
     if not tests.means:
         _undefined(axes, tests)
         return
@@ -88,7 +89,7 @@ def _lungs(axes: Axes, tests: ExplanationTests) -> None:
         if found.ci95 is not None:
             axes.plot(found.ci95, (row, row), "-", color=_COLOURS[name], lw=2)
     area = tests.scores.lung_area
-    axes.axvline(area, color=GREY, ls="--", lw=1, label=f"the box's share of the area, {area:.2f}")
+    axes.axvline(area, color=GREY, ls="--", lw=1, label=f"the lungs' share of the area, {area:.2f}")
     axes.set_yticks(range(len(tests.means)), [TITLES[name] for name in tests.means])
     axes.invert_yaxis()
     axes.set(xlabel="mean share of the heat, 95 % interval", xlim=(0, 1))

@@ -20,12 +20,13 @@ Floats = NDArray[np.float64]
 
 
 class Heatmap(StrEnum):
-    """Whose heatmap: the model's by two methods, and two that know nothing of the model."""
+    """Whose heatmap: the model's by two methods, and three that know nothing of the model."""
 
     GRAD_CAM = "grad-cam"
     GRAD_CAM_PLUS_PLUS = "grad-cam++"
     RANDOM = "random"
     CENTRE_BLOB = "centre-blob"
+    LUNGS = "lungs"
 
 
 class Check(StrEnum):
@@ -45,7 +46,7 @@ class Check(StrEnum):
 _MEANING: Final[Mapping[Check, str]] = {
     Check.INSERTION: "mean log odds of pneumonia while pixels, the hottest first, are put on grey; more is better",
     Check.DELETION: "mean log odds of pneumonia while pixels, the hottest first, are made grey; less is better",
-    Check.LUNG_SHARE: "share of the heat inside a fixed box that holds the lungs; compare with its share of the area",
+    Check.LUNG_SHARE: "share of the heat inside the lungs (by the lung-field network); compare with their share of the area",
     Check.STABILITY: "rank correlation with the heatmap of the image shifted by a few pixels, shifted back",
 }
 RANDOMISATION_MEANING: Final = (
@@ -55,7 +56,7 @@ RANDOMISATION_MEANING: Final = (
 OTHER_IMAGE_MEANING: Final = "rank correlation of the heatmaps of two different images: what maps have in common anyway"
 
 MODEL_HEATMAPS: Final = (Heatmap.GRAD_CAM, Heatmap.GRAD_CAM_PLUS_PLUS)
-BASELINES: Final = (Heatmap.RANDOM, Heatmap.CENTRE_BLOB)
+BASELINES: Final = (Heatmap.RANDOM, Heatmap.CENTRE_BLOB, Heatmap.LUNGS)
 AGAINST_BASELINES: Final = (Check.INSERTION, Check.DELETION)
 
 
@@ -87,7 +88,7 @@ class ExplanationScores:
         curves: by heatmap, for insertion and deletion: log odds of pneumonia, ``float64 [N, steps + 1]``.
         other_image: by heatmap of the model, ``float64 [N]``: rank correlation with another image's.
         randomised: the stages, the last layer first; empty where the check could not be made.
-        lung_area: share of the image's area that is inside the lung box.
+        lung_area: share of the image's area that is lung, mean of the images.
         undefined: what could not be computed at all, and why.
     """
 
@@ -163,7 +164,7 @@ class ExplanationTests:
             "interval": "95 %, percentiles of the bootstrap clustered by patient",
             "meaning": {test.value: test.meaning for test in Check}
             | {"randomisation": RANDOMISATION_MEANING, "other_image": OTHER_IMAGE_MEANING},
-            "lung_box_share_of_area": scores.lung_area,
+            "lungs_share_of_area": scores.lung_area,
             "heatmaps": {name.value: _tests_json(tests) for name, tests in self.means.items()},
             "less_baseline": {
                 name.value: {baseline.value: _tests_json(tests) for baseline, tests in gains.items()}
