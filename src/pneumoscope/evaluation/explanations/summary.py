@@ -46,7 +46,7 @@ class Check(StrEnum):
 _MEANING: Final[Mapping[Check, str]] = {
     Check.INSERTION: "mean log odds of pneumonia while pixels, the hottest first, are put on grey; more is better",
     Check.DELETION: "mean log odds of pneumonia while pixels, the hottest first, are made grey; less is better",
-    Check.LUNG_SHARE: "share of the heat inside the lungs (by the lung-field network); compare with their share of the area",
+    Check.LUNG_SHARE: "share of the heat inside the lungs, by the lung-field network; compare with their share of area",
     Check.STABILITY: "rank correlation with the heatmap of the image shifted by a few pixels, shifted back",
 }
 RANDOMISATION_MEANING: Final = (
