@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pneumoscope.statistics import bootstrap
 from pneumoscope.statistics.intervals import Interval, delong, newcombe_auc, wilson
-from pneumoscope.statistics.metrics import settled_decisions
+from pneumoscope.statistics.metrics import refusals_as_errors
 from pneumoscope.statistics.shortcut import BINS, conflicting
 from pneumoscope.statistics.table import LABEL_NAMES, PredictionTable
 
@@ -143,7 +143,7 @@ def by_shortcut(
         return None
     scores, labels = table.shortcut, table.labels
     known = np.isfinite(scores)
-    right = settled_decisions(labels, table.decisions(threshold)) == labels
+    right = refusals_as_errors(labels, table.decisions(threshold)) == labels
 
     def rates(among: NDArray[np.bool_]) -> dict[str, Rate]:
         return {name: _rate(right, among & (labels == k), resampling) for k, name in enumerate(LABEL_NAMES)}

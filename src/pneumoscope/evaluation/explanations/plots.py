@@ -48,7 +48,9 @@ def _curves(axes: Axes, tests: ExplanationTests, check: Check, title: str, done:
     for name, curves in tests.scores.curves.items():
         mean = curves[check].mean(axis=0)
         share = np.linspace(0, 1, len(mean))
-        axes.plot(share, mean, linestyle=_STYLES[name], color=_COLOURS[name], marker=_MARKERS[name], ms=4, label=TITLES[name])
+        axes.plot(
+            share, mean, linestyle=_STYLES[name], color=_COLOURS[name], marker=_MARKERS[name], ms=4, label=TITLES[name]
+        )
     axes.set(xlabel=f"share of the pixels {done}, the hottest first", ylabel="mean log odds of pneumonia")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=9)
@@ -66,7 +68,15 @@ def _cascade(axes: Axes, tests: ExplanationTests) -> None:
     for name in tests.randomisation[0].similarity:
         estimates = [stage.similarity[name] for stage in tests.randomisation]
         means = [1.0, *(np.nan if e.mean is None else e.mean for e in estimates)]
-        axes.plot(layers, means, linestyle=_STYLES[name], color=_COLOURS[name], marker=_MARKERS[name], ms=5, label=TITLES[name])
+        axes.plot(
+            layers,
+            means,
+            linestyle=_STYLES[name],
+            color=_COLOURS[name],
+            marker=_MARKERS[name],
+            ms=5,
+            label=TITLES[name],
+        )
         for x, estimate in zip(layers[1:], estimates, strict=True):
             if estimate.ci95 is not None:
                 axes.plot((x, x), estimate.ci95, "-", color=_COLOURS[name], lw=1.5, alpha=0.7)
