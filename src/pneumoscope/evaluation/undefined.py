@@ -18,7 +18,8 @@ _ONE_CLASS: Final = "the judged images are all of one class"
 def reasons(report: EvaluationReport) -> dict[str, str]:
     """Reasons by dotted place, such as ``auc``, ``ci95.auc`` or ``three_class.bacterial_viral_auc``.
 
-    ``comparison`` and ``explanations`` are ``null`` where they were not asked for, and need none.
+    ``comparison`` and ``explanations`` are ``null`` where they were not asked for, and ``shortcut`` and ``worst_group``
+    where the table has no such scores; they need none.
     """
     found = dict(_of_metrics(report))
     found.update(_of_operating_points(report))
