@@ -80,7 +80,7 @@ pageTest("judges a picture and shows where it looked", async ({ page }) => {
   const words = (await page.textContent("#detail"))!;
   assert.match(words, /(above|below) the operating point/i);
   assert.match(words, /Research use only/);
-  assert.ok(await page.isVisible("canvas.picture"));
+  await page.waitForSelector("canvas.picture", { state: "visible" });
   const bar = (await page.getAttribute(".score-bar", "aria-label"))!;
   assert.match(bar, /Operating point balanced at 0\.\d\d\d/);
   await shot(page, "judged");
@@ -100,7 +100,7 @@ pageTest("DICOM: 16 bits kept, notes above the score", async ({ page }) => {
   await give(page, golden("lateral-abdomen.dcm"));
   const words = (await page.textContent("#detail"))!;
   assert.match(words, /names the body part ABDOMEN/);
-  assert.ok(await page.isVisible("text=16-bit pixels kept"));
+  await page.waitForSelector("text=16-bit pixels kept", { state: "visible" });
   await shot(page, "dicom");
 });
 
