@@ -288,7 +288,25 @@ def device_figures() -> str:
     return f"{table(header, lines)}\n\nModel {model['name']} {model['version']}."
 
 
+def device_speed_figures() -> str:
+    """How fast the page is, as ratios of one run of app/bench."""
+    bench = read_json(ROOT / "app" / "bench" / "result.json")
+    header = ["what", "measured", "goal"]
+    lines = [
+        ["model's time against LiteRT in Python on one thread", f"{bench['model_to_python']:.2f}", "at most 1.5"],
+        [
+            "file to result, less decoding, against the model's time",
+            f"{bench['file_to_result_less_decoding_to_model']:.2f}",
+            "at most 2",
+        ],
+        ["ready again from its cache", f"{bench['ready_again_seconds']:.1f} s", "under 2 s"],
+        ["page's heap after 200 pictures against after 50", f"{bench['heap_after_200_to_after_50']:.2f}", "no growth"],
+    ]
+    return table(header, lines)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
+    "device-speed": device_speed_figures,
     "device-agreement": device_figures,
     "models": model_figures,
     "runs": training_figures,
