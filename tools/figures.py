@@ -77,6 +77,48 @@ def model_figures() -> str:
     return table(["model, images held out", *_METRICS.values()], lines)
 
 
+def by_shortcut_figures() -> str:
+    """Every model under ``reports/`` on held-out children, by what can be told of them without lungs."""
+    lines = []
+    for file in sorted(REPORTS.glob("*/out-of-fold.json")):
+        for report in read_json(file).values():
+            if not report["by_shortcut"] or "conflicting" in report["split"]:
+                continue
+            lines.extend(shortcut_lines(f"`{report['model']['name']}`", report))
+    return table(["model", *SHORTCUT_COLUMNS], lines)
+
+
+SHORTCUT_COLUMNS = ["score without lungs", "normals", "specificity", "pneumonias", "sensitivity"]
+
+
+def shortcut_lines(name: str, report: dict[str, Any]) -> list[list[str]]:
+    """A line for each group of a report, the images that contradict their label, and the worst group."""
+    against = report["shortcut"]["conflicting"]
+    groups = [(f"{group['from']:g} to {group['to']:g}", group) for group in report["by_shortcut"]]
+    lines = [
+        [
+            name,
+            title,
+            f"{group['normal']['n']:,}",
+            _rate(group["normal"], "specificity"),
+            f"{group['pneumonia']['n']:,}",
+            _rate(group["pneumonia"], "sensitivity"),
+        ]
+        for title, group in (*groups, ("contradicts the label", against))
+    ]
+    worst = report["worst_group"]
+    if worst:
+        where = f"worst: {worst['label']}, {worst['from']:g} to {worst['to']:g}"
+        which = "sensitivity" if "sensitivity" in worst else "specificity"
+        cells, blank = [str(worst["n"]), _rate(worst, which)], ["", ""]
+        lines.append([name, where, *([*blank, *cells] if which == "sensitivity" else [*cells, *blank])])
+    return lines
+
+
+def _rate(of: dict[str, Any], name: str) -> str:
+    return "" if of[name] is None else with_bounds(of[name], of["ci95"])
+
+
 def speed_figures() -> str:
     """The benchmarks' headline ratios; each script says which figure that is."""
     lines: list[list[str]] = []
@@ -309,6 +351,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "device-speed": device_speed_figures,
     "device-agreement": device_figures,
     "models": model_figures,
+    "by-shortcut": by_shortcut_figures,
     "runs": training_figures,
     "speed": speed_figures,
     "data": data_figures,

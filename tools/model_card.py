@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import held_out
-from figures import REPORTS, ROOT, read_json, table, with_interval
+from figures import REPORTS, ROOT, SHORTCUT_COLUMNS, read_json, shortcut_lines, table, with_interval
 
 from pneumoscope.model import describe
 from pneumoscope.model.contract import RESEARCH_USE_ONLY, Contract
@@ -135,6 +135,7 @@ def model_sections(file: Path) -> list[str]:
         *_uncertain(contract),
         "By agent; specificity is that of the table above:",
         _subtypes(reports),
+        *_by_shortcut(reports),
         *_three_classes(reports),
     ]
 
@@ -187,6 +188,19 @@ def _subtypes(reports: dict[str, Any]) -> str:
             low, high = result["ci95"]
             lines.append([role, name, str(result["n"]), f"{result['sensitivity']:.3f} ({low:.3f} to {high:.3f})"])
     return table(["validation", "agent", "images", "sensitivity"], lines)
+
+
+def _by_shortcut(reports: dict[str, Any]) -> list[str]:
+    """The figures by what can be told without lungs, of the groups of images that have that score."""
+    found = {
+        role: report for role, report in reports.items() if report.get("by_shortcut") and "conflicting" not in role
+    }
+    lines = [line for role, report in found.items() for line in shortcut_lines(role, report)]
+    if not lines:
+        return []
+    score = "[the shortcut score](data.md#what-can-be-told-without-lungs)"
+    said = f"By what can be told without lungs ({score}), and the worst group:"
+    return [said, table(["validation", *SHORTCUT_COLUMNS], lines)]
 
 
 def _three_classes(reports: dict[str, Any]) -> list[str]:

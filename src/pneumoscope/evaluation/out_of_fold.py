@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -58,16 +59,20 @@ def report_out_of_fold(
             operating_points=operating_points,
             split=f"out of fold, {name}",
             model=model,
+            shortcut_limit=CONTRADICTS,
+            shortcut_source="P(pneumonia) without lungs that the training drew by, out of fold by patient",
         )
         for name, rows in groups(scores).items()
     }
 
 
 def _table(scores: OutOfFold, probability: NDArray[np.float64], rows: NDArray[np.intp]) -> PredictionTable:
-    return PredictionTable.from_arrays(
+    shortcut = scores.shortcut[rows]
+    table = PredictionTable.from_arrays(
         scores.positive[rows].astype(np.int64),
         probability[rows],
         paths=[scores.paths[row] for row in rows],
         patients=[scores.patients[row] for row in rows],
         subtypes=[scores.subtypes[row] or None for row in rows],
     )
+    return replace(table, shortcut=shortcut) if np.isfinite(shortcut).any() else table

@@ -189,6 +189,8 @@ def assemble(
     rival: Rival | None = None,
     explanations: ExplanationScores | None = None,
     conformal: ConformalBand | None = None,
+    shortcut_limit: float | None = None,
+    shortcut_source: str = WHAT,
     draws: int = bootstrap.DRAWS,
     seed: int = 0,
 ) -> EvaluationReport:
@@ -205,6 +207,8 @@ def assemble(
         rival: a second model on the same images.
         explanations: scores of the model's heatmaps on some of the images.
         conformal: scores at which the model does not know, of its contract.
+        shortcut_limit: shortcut scores from here on speak for pneumonia; the shipped score's own for ``None``.
+        shortcut_source: what made the table's shortcut scores, in words.
         draws: bootstrap draws.
         seed: of the bootstrap.
 
@@ -247,7 +251,7 @@ def assemble(
             "clustered_by": "patient" if table.patients is not None else "image (no patient keys were given)",
             "images_without_patient": len(table) if table.patients is None else table.patients.count(None),
         },
-        by_shortcut=_by_shortcut(table, threshold, resampling),
+        by_shortcut=_by_shortcut(table, threshold, resampling, shortcut_limit, shortcut_source),
         command=command,
         versions=_versions(),
         comparison=None if rival is None else compare(table, threshold, rival, draws=draws, seed=seed),
@@ -255,10 +259,13 @@ def assemble(
     )
 
 
-def _by_shortcut(table: PredictionTable, threshold: float, resampling: bootstrap.Resampling) -> ByShortcut | None:
+def _by_shortcut(
+    table: PredictionTable, threshold: float, resampling: bootstrap.Resampling, limit: float | None, source: str
+) -> ByShortcut | None:
     if table.shortcut is None:
         return None
-    return by_shortcut(table, threshold, resampling, limit=shipped_reference().limit, source=WHAT)
+    limit = shipped_reference().limit if limit is None else limit
+    return by_shortcut(table, threshold, resampling, limit=limit, source=source)
 
 
 def _versions() -> dict[str, str]:
