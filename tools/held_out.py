@@ -118,8 +118,10 @@ def foretold() -> Table:
 
 def trials() -> Table:
     """The trainings from outside that the second version's design followed."""
-    keys = ("auc_random_patients", "auc_conflicting", "test_auc", "test_accuracy", "test_specificity")
-    keys += ("test_sensitivity", "adults_rsna_auc", "adults_without_finding_specificity")
+    keys = (
+        *("auc_random_patients", "auc_conflicting", "test_auc", "test_accuracy", "test_specificity"),
+        *("test_sensitivity", "adults_rsna_auc", "adults_without_finding_specificity"),
+    )
     lines = [
         [row["variant"], *("" if row[key] is None else _figure(key, row[key]) for key in keys)]
         for row in _read("v1-others.json")["trials"]["rows"]

@@ -16,6 +16,7 @@ from pydicom.uid import UID, DigitalXRayImageStorageForProcessing, UID_dictionar
 
 from pneumoscope.imaging import borders, jpeg_damage, limits, quality, radiograph, raster
 from pneumoscope.imaging.dicom import bounds, header, objects, pixels, shutter
+from pneumoscope.imaging.formats import ImageFormat
 from pneumoscope.model import contract, lung_field, notes
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,7 +52,7 @@ def tables() -> dict[str, Any]:
             ),
             **_constants(raster, "DRAFT_OVERSAMPLING", "DRAFT_SCALES"),
             **_constants(jpeg_damage, "MIN_STEP", "MAX_CONTRAST", "DAMAGE_NOTE"),
-            "FORMATS": [each.value for each in radiograph.ImageFormat if each is not radiograph.ImageFormat.PIXELS],
+            "FORMATS": [each.value for each in ImageFormat if each is not ImageFormat.PIXELS],
         },
         "borders": _constants(borders, "BAR_TOLERANCE", "MIN_BAR", "MIN_KEPT"),
         "quality": _constants(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from pneumoscope.imaging.borders import find_bars, whole
 from pneumoscope.imaging.reader import read_image
@@ -41,7 +42,7 @@ def test_bars_are_cut_alike_where_a_large_jpeg_is_decoded_at_a_reduced_scale() -
 @pytest.mark.parametrize(
     "pixels", [CHEST, np.full((200, 200), 7, np.uint8), np.pad(CHEST[:40, :40], 100), np.pad(CHEST, 1)]
 )
-def test_a_picture_without_bars_or_of_hardly_anything_else_stays_whole(pixels: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_a_picture_without_bars_or_of_hardly_anything_else_stays_whole(pixels: NDArray[np.uint8]) -> None:
     assert find_bars(pixels) == whole(pixels)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from pneumoscope.errors import ModelError
 from pneumoscope.model.classifier import Model
@@ -76,7 +77,7 @@ class Broken(StandIn):
         super().__init__()
         self.values = values
 
-    def run(self, pixels: np.ndarray) -> Outputs:  # type: ignore[type-arg]
+    def run(self, pixels: NDArray[np.uint8]) -> Outputs:
         sound = {"probability": 0.2, "subtype": None, "heatmap": np.zeros((7, 7), np.float32), "typicality": 0.9}
         return Outputs(**(sound | self.values))
 

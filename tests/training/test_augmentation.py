@@ -88,10 +88,11 @@ def test_noise_and_blur_change_the_texture() -> None:
 
 def test_a_box_is_cut_out_as_at_prediction() -> None:
     """Against Pillow's triangle filter, which the exported graph follows, where the box shrinks and where it grows."""
-    smooth = cv2.GaussianBlur(CHEST, (0, 0), 2)
+    smooth = np.asarray(cv2.GaussianBlur(CHEST, (0, 0), 2), np.uint8)
     for box, size in (((0.05, 0.1, 0.95, 0.9), 128), ((0.2, 0.3, 0.7, 0.8), 128)):
         ours = augment(smooth, Augmentation(), np.random.default_rng(0), box=np.array(box, np.float32), size=size)
-        corners = tuple(224 * share for share in box)
+        left, top, right, bottom = (224 * share for share in box)
+        corners = (left, top, right, bottom)
         theirs = np.array(Image.fromarray(smooth).resize((size, size), Image.Resampling.BILINEAR, box=corners))
         assert ours.shape == (size, size)
         assert np.abs(ours.astype(int) - theirs.astype(int))[2:-2, 2:-2].mean() < 1

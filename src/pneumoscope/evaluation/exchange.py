@@ -136,7 +136,7 @@ def kept_lungs(mask: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.
     lungs = Image.fromarray(mask).resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
     reach = round(RIM * max(shape))
     widened = maximum_filter(np.asarray(lungs) > LUNG, size=2 * reach + 1).astype(np.float32)
-    return np.maximum(gaussian_filter(widened, reach / 2), np.asarray(lungs) > LUNG).astype(np.float32)
+    return np.asarray(np.maximum(gaussian_filter(widened, reach / 2), np.asarray(lungs) > LUNG), np.float32)
 
 
 def check_exchange(

@@ -124,8 +124,8 @@ class ShortcutReference:
         """Read what :meth:`save` wrote; nothing in it is executed."""
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as saved:
             values = {name: saved[name] for name in saved.files}
-        numbers = {name: float(values.pop(name)) for name in ("baseline", "limit")}
-        return cls(**values, **numbers)
+        baseline, limit = float(values.pop("baseline")), float(values.pop("limit"))
+        return cls(**values, baseline=baseline, limit=limit)
 
 
 def _key(sha256: str) -> int:
