@@ -256,7 +256,7 @@ def backend_figures() -> str:
 
 
 def robustness_figures() -> str:
-    """Accuracy on the time-ordered slice after each change of the radiographs, model by model, and what it cost."""
+    """Accuracy after each change of a sample of radiographs, model by model, and what it cost."""
     models = shortcut_reports()
     lines = []
     for checks in zip(*(report["checks"] for report in models.values()), strict=True):
@@ -266,7 +266,7 @@ def robustness_figures() -> str:
 
 
 def aspect_figures() -> str:
-    """AUC on the time-ordered slice when each class is squashed less or more than it is."""
+    """AUC on a sample when each class is squashed less or more than it is."""
     ways = {
         "auc_pneumonia_stretched": "pneumonia stretched, normal squeezed",
         "auc_normal_stretched": "normal stretched, pneumonia squeezed",
@@ -285,14 +285,62 @@ def aspect_figures() -> str:
 
 def shortcut_reports() -> dict[str, Any]:
     """What the shortcut checks wrote, by model."""
-    files = sorted(REPORTS.glob("*/ordered/shortcuts.json"))
+    files = sorted(REPORTS.glob("*/sample/shortcuts.json"))
     return {file.relative_to(REPORTS).parts[0]: read_json(file) for file in files}
 
 
-def explanation_figures() -> str:
-    """The tests of every model's heatmaps on the time-ordered slice."""
+def adults_figures() -> str:
+    """Every model on adults held out by patient, by how their label is known."""
     lines = []
-    for file in sorted(REPORTS.glob("*/ordered/report.json")):
+    for file in sorted(REPORTS.glob("*/adults-held-out.json")):
+        found = read_json(file)
+        rsna, without = found["rsna"], found["without_finding"]
+        rates = [with_bounds(rate["value"], rate["ci95"]) for rate in (rsna["sensitivity"], rsna["specificity"])]
+        lines.append(
+            [
+                f"`{found['model']}`",
+                f"{rsna['opacity']} and {rsna['normal']}",
+                with_bounds(rsna["auc"], rsna["auc_ci95"]),
+                *rates,
+                str(without["n"]),
+                with_bounds(without["specificity"]["value"], without["specificity"]["ci95"]),
+            ]
+        )
+    header = [
+        "model",
+        "RSNA: opacity, normal",
+        "AUC",
+        "sensitivity",
+        "specificity",
+        "without finding",
+        "specificity there",
+    ]
+    return table(header, lines)
+
+
+def exchange_figures() -> str:
+    """The exchange test of every model, and of the built-in model of version 1."""
+    found = shortcut_reports() | {"pair 1.2.0 (version 1)": read_json(REPORTS / "held-out" / "v1-exchange.json")}
+    lines = [
+        [
+            f"`{name}`",
+            result["partner"],
+            str(result["images"]),
+            f"{result['mean_probability_change']:.3f}",
+            f"{result['flips']}, {with_bounds(result['flips'] / result['images'], result['flips_ci95'])}",
+            "yes" if result["passed"] else "**no**",
+        ]
+        for name, report in found.items()
+        for result in report["exchange"]["results"]
+    ]
+    header = ["model", "surroundings of", "images", "mean change of P", "decisions that changed, share", "passed"]
+    return table(header, lines)
+
+
+def explanation_figures() -> str:
+    """The tests of every model's heatmaps on a sample."""
+    lines = []
+    for file in sorted(REPORTS.glob("*/sample/explanations.json")):
         report = read_json(file)
         tests = report["explanations"]
         for heatmap, checks in (tests or {}).get("heatmaps", {}).items():
@@ -362,6 +410,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "robustness": robustness_figures,
     "aspect": aspect_figures,
     "explanations": explanation_figures,
+    "exchange": exchange_figures,
+    "adults": adults_figures,
     "exports": lambda: table(*export_tables.size_and_speed(BENCHMARKS)),
     "operations": lambda: table(*export_tables.operations(BENCHMARKS)),
     "parity": lambda: table(*export_tables.parity(REPORTS)),
