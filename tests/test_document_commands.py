@@ -100,7 +100,7 @@ def test_commands_in_sentences_exist(document: str, words: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["predict --no-such-option x", "explain x --method guess", "models show a b", "data audit", "no-such-command"],
+    ["predict --no-such-option x", "explain x --method guess", "models show a b", "data split DATA", "no-such-command"],
 )
 def test_the_check_finds_what_is_wrong(words: str) -> None:
     with pytest.raises((AssertionError, click.ClickException)):
