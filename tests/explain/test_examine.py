@@ -101,7 +101,7 @@ def test_a_model_that_cannot_be_taken_apart_still_has_its_own_heatmap_tested(
     monkeypatch.setattr(type(model), "graph", changed.packed())
     scores = examine(model, paths[:1], jobs=1)
     content = summarise(scores, draws=20).to_json()
-    assert list(content["heatmaps"]) == ["grad-cam", "random", "centre-blob"]
+    assert list(content["heatmaps"]) == ["grad-cam", "random", "centre-blob", "lungs"]
     assert set(content["undefined"]) == {"grad-cam++", "randomisation", "other_image"}
     assert "cannot be taken apart" in content["undefined"]["grad-cam++"]
     assert content["randomisation"] == []

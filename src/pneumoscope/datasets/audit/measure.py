@@ -41,7 +41,7 @@ STATISTICS = {
     "corner_brightness": "mean grey level of the four corner squares of 10 % of the side",
     "upper_corner_peak": "99.5th percentile of the upper corner squares of 25 % of the side: markers and text",
     "sharpness": "mean absolute difference of neighbouring pixels in a row",
-    "aspect_ratio": "width by height of the file",
+    "aspect_ratio": "width by height of the file, less the bars that are cut away when it is read",
 }
 
 

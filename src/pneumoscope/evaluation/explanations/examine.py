@@ -121,7 +121,7 @@ def examine(
         },
         other_image=_other_image(results) if len(chosen) > 1 else {},
         randomised=randomised,
-        lung_area=float(np.mean([result.lungs.mean() for result in results])) if results else float("nan"),
+        lung_area=float(np.mean([result.lungs.mean() for result in results])) if results else None,
         undefined=undefined,
     )
 

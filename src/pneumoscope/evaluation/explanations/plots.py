@@ -99,6 +99,7 @@ def _lungs(axes: Axes, tests: ExplanationTests) -> None:
         if found.ci95 is not None:
             axes.plot(found.ci95, (row, row), "-", color=_COLOURS[name], lw=2)
     area = tests.scores.lung_area
+    assert area is not None  # there are means, so there are images
     axes.axvline(area, color=GREY, ls="--", lw=1, label=f"the lungs' share of the area, {area:.2f}")
     axes.set_yticks(range(len(tests.means)), [TITLES[name] for name in tests.means])
     axes.invert_yaxis()

@@ -88,7 +88,7 @@ class ExplanationScores:
         curves: by heatmap, for insertion and deletion: log odds of pneumonia, ``float64 [N, steps + 1]``.
         other_image: by heatmap of the model, ``float64 [N]``: rank correlation with another image's.
         randomised: the stages, the last layer first; empty where the check could not be made.
-        lung_area: share of the image's area that is lung, mean of the images.
+        lung_area: share of the image's area that is lung, mean of the images; ``None`` without images.
         undefined: what could not be computed at all, and why.
     """
 
@@ -100,7 +100,7 @@ class ExplanationScores:
     curves: Mapping[Heatmap, Mapping[Check, Floats]]
     other_image: Mapping[Heatmap, Floats]
     randomised: tuple[RandomisedScores, ...]
-    lung_area: float
+    lung_area: float | None
     undefined: Mapping[str, str]
 
 
