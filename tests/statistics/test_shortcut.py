@@ -38,7 +38,7 @@ PATIENTS = [f"person{row // 2}" for row in range(200)]
 def test_a_mark_outside_the_lungs_is_found() -> None:
     corner = np.zeros((56, 56), bool)
     corner[:8, :8] = True
-    scores = shortcut_scores(pictures(LABELS, corner, 12), lungs(200), LABELS, PATIENTS)
+    scores = shortcut_scores(pictures(LABELS, corner, 6), lungs(200), LABELS, PATIENTS)
     found = summarise(scores, LABELS, PATIENTS, draws=100)
     assert found.auc > 0.8
     assert found.auc_ci95 is not None and found.auc_ci95[0] < found.auc <= found.auc_ci95[1] <= 1
