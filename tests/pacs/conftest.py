@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
+import warnings
+from collections.abc import Iterator
 
 import pytest
 
@@ -26,3 +29,12 @@ def model(model_content: bytes) -> Model:
 
     package: ModelPackage = unpack(model_content, "open-minded")
     return Model(package)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def sockets_are_collected() -> Iterator[None]:
+    """pynetdicom leaves the sockets of broken associations to the garbage collector, which would tell the last test."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()

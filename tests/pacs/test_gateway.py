@@ -129,17 +129,20 @@ def test_a_full_disk_while_judging_puts_the_image_off(
     gateway: Gateway, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gateway.queue.add([put(gateway, 1)])
+    worker = Judge(gateway.settings, model, gateway.queue, gateway.spool, gateway.audit)
 
-    def full(*_: object) -> str:
+    def full(*_: object, **__: object) -> str:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Spool, "keep_result", full)
+    monkeypatch.setattr(Queue, "postpone", full)  # no room for a note either
     with pytest.raises(OSError, match="No space"):
-        judge(gateway, model)
-    assert gateway.queue.counts()[State.RECEIVED] == 1
+        worker.step()
+    with pytest.raises(OSError, match="No space"):
+        worker.step()
     monkeypatch.undo()
-    gateway.queue.make_due()
-    judge(gateway, model)
+    assert gateway.queue.counts()[State.RECEIVED] == 1
+    assert worker.step(), "at once when there is room, not at the end of the lease"
     assert gateway.queue.counts()[State.JUDGED] == 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ from support.dicom_tools import child_file, child_radiograph, complaints, read_t
 from support.orthanc import MISSING, is_installed, loopback_only
 from support.site import Hospital, until
 
-STUDIES = int(os.environ.get("PNEUMOSCOPE_TEST_STUDIES", "8"))
+STUDIES = 40
 BATCH = 4
 
 pytestmark = [
@@ -164,3 +165,26 @@ def test_dcmtk_sends_and_strangers_are_turned_away(make_hospital: Callable[..., 
     assert subprocess.run([*sent, "-aet", "MODALITY"], check=True, capture_output=True).returncode == 0
     hospital.until_done(1)
     assert len(hospital.orthanc.results()) == 2
+
+
+def test_a_small_disk_that_fills_refuses_and_recovers(make_hospital: Callable[..., Hospital]) -> None:
+    hospital = make_hospital()
+    spool = hospital.folder / "spool"
+    spool.mkdir(mode=0o700)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "none", str(spool)], check=False).returncode != 0:
+        pytest.skip("no leave to mount a small disk")
+    try:
+        hospital.start()
+        statuses = hospital.send([child_radiograph(number, side=1024) for number in range(10)])
+        assert 0 in statuses
+        assert 0xA700 in statuses
+        taken = statuses.count(0)
+        hospital.until_done(taken)
+        purge = [sys.executable, "-m", "pneumoscope", "pacs", "purge", "--settings", str(hospital.settings)]
+        subprocess.run(purge, check=True)
+        hospital.send_until_taken([child_radiograph(number, side=1024) for number in range(10)])
+        hospital.until_done(10)
+        assert len(hospital.orthanc.results()) == 20
+    finally:
+        hospital.close()
+        subprocess.run(["umount", "-l", str(spool)], check=False)

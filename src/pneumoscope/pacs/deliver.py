@@ -46,6 +46,7 @@ class Sender:
         self._settings, self._queue, self._spool, self._audit = settings, queue, spool, audit
         self._connect = open_connection
         self._failures = 0
+        self._held: list[Job] = []
 
     def run(self, stopping: Callable[[], bool], *, pause: float = 0.1) -> None:
         """Deliver until told to stop."""
@@ -70,10 +71,15 @@ class Sender:
         Raises:
             GatewayError: the archive cannot be reached; what was not sent stays queued.
         """
+        while self._held:
+            # What a full disk kept from being noted would wait for the end of its lease; who has no lease is unmoved.
+            self._queue.postpone(self._held[-1], 0.0, None, counts=False)
+            self._held.pop()
         jobs = self._queue.claim(State.JUDGED, lease_seconds=LEASE_SECONDS, limit=BATCH)
         sent = [] if jobs else self._claim_sent()
         if not jobs and not sent:
             return False
+        self._held = [*jobs, *sent]
         try:
             connection = self._connect(self._settings.archive, self._settings.receive)
         except GatewayError as error:
@@ -84,6 +90,7 @@ class Sender:
             self._ask(sent or self._claim_sent(), connection)
         finally:
             connection.close()
+        self._held = []
         return True
 
     def _claim_sent(self) -> list[Job]:

@@ -34,6 +34,7 @@ class Judge:
     def __init__(self, settings: Settings, model: Model, queue: Queue, spool: Spool, audit: AuditTrail) -> None:
         self._settings, self._model = settings, model
         self._queue, self._spool, self._audit = queue, spool, audit
+        self._held: Job | None = None
 
     def run(self, stopping: Callable[[], bool], *, pause: float = 0.1) -> None:
         """Judge until told to stop."""
@@ -51,11 +52,15 @@ class Judge:
 
     def step(self) -> bool:
         """Judge one image. Returns whether there was one."""
+        if self._held is not None:
+            # A disk that was full took no note either; without this the image would wait for the end of its lease.
+            self._queue.postpone(self._held, 0.0, None, counts=False)
+            self._held = None
         for job in self._queue.claim(State.RECEIVED, lease_seconds=LEASE_SECONDS):
             try:
                 self._judge(job)
-            except (GatewayError, OSError) as error:
-                self._queue.postpone(job, 5.0, _in_words(error), counts=False)
+            except (GatewayError, OSError):
+                self._held = job
                 raise
             return True
         return False
