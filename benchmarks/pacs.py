@@ -171,7 +171,7 @@ def main() -> None:
             set_workers(hospital, options.workers)
             hospital.orthanc.start()
             hospital.start()
-            hospital.orthanc.upload(child_file(90_000))
+            hospital.orthanc.upload(child_file(60_000))
             hospital.until_done(1)
             rates = {
                 "predict": rate_in_a_loop(model.predict, files, options.workers),
