@@ -81,7 +81,7 @@ def _copy_notebook(app: Sphinx, config: object) -> None:  # noqa: ARG001
 
 def _draw_reports(app: Sphinx, config: object) -> None:  # noqa: ARG001
     """Plots and pages are made from the JSON and CSV in ``reports/``, in a process without this build's mocks."""
-    made, sources = DOCS / "_reports" / "reports" / "index.html", sorted((ROOT / "reports").rglob("*/predictions.csv"))
+    made, sources = DOCS / "_reports" / "reports" / "index.html", sorted((ROOT / "reports").glob("*/out-of-fold.csv"))
     if not made.is_file() or any(file.stat().st_mtime > made.stat().st_mtime for file in sources):
         command = [sys.executable, str(ROOT / "tools" / "report_pages.py")]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603

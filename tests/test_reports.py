@@ -32,15 +32,26 @@ def test_a_shipped_model_has_its_reports(model: Path) -> None:
         assert report["n"] == report["n_judged"] > 20
 
 
-@pytest.mark.parametrize("folder", report_pages.reports(), ids=lambda path: path.parent.name)
-def test_a_page_is_drawn_from_what_is_kept_and_shows_no_radiographs(folder: Path, tmp_path: Path) -> None:
-    """`python tools/report_pages.py` draws them all."""
-    page = report_pages.draw(folder, tmp_path / "out")
-    text = page.read_text("utf-8")
-    plots = [file for file in page.parent.iterdir() if file.suffix == ".png"]
+@pytest.mark.parametrize("scores", report_pages.reports(), ids=lambda path: path.parent.name)
+def test_pages_are_drawn_from_what_is_kept_and_show_no_radiographs(scores: Path, tmp_path: Path) -> None:
+    """`python tools/report_pages.py` draws them all, with the figures that the repository keeps."""
+    kept = json.loads(scores.read_text("utf-8"))
+    places = report_pages.draw(scores, tmp_path)
+    assert len(places) == len(kept) == 3
+    for place, known in zip(places, kept.values(), strict=True):
+        _check_page(tmp_path / place)
+        drawn = json.loads((tmp_path / place / "report.json").read_text("utf-8"))
+        assert drawn["n"] == known["n"]
+        assert drawn["auc"] == pytest.approx(known["auc"], abs=1e-6)
+        assert drawn["accuracy"] == pytest.approx(known["accuracy"], abs=1e-3)
+
+
+def _check_page(folder: Path) -> None:
+    text = (folder / "index.html").read_text("utf-8")
+    plots = [file for file in folder.iterdir() if file.suffix == ".png"]
     assert text.count("<img") == text.count("data:image/png;base64,") == len(plots) > 0
     assert RESEARCH_USE_ONLY in text
     # Nor the folders of a machine, in its page, record or table.
-    for file in page.parent.iterdir():
+    for file in folder.iterdir():
         if file.suffix in (".html", ".json", ".csv"):
             assert not _MACHINE_PATH.findall(_INLINE_IMAGE.sub("", file.read_text("utf-8"))), file

@@ -53,7 +53,7 @@ def report_out_of_fold(
     """
     return {
         name: assemble(
-            _table(scores, probability, np.flatnonzero(rows)),
+            table,
             threshold=threshold,
             operating_point=operating_point,
             operating_points=operating_points,
@@ -62,8 +62,13 @@ def report_out_of_fold(
             shortcut_limit=CONTRADICTS,
             shortcut_source="P(pneumonia) without lungs that the training drew by, out of fold by patient",
         )
-        for name, rows in groups(scores).items()
+        for name, table in tables(scores, probability).items()
     }
+
+
+def tables(scores: OutOfFold, probability: NDArray[np.float64]) -> dict[str, PredictionTable]:
+    """The predictions of each of :func:`groups`; ``probability`` is calibrated, ``float64 [N]``."""
+    return {name: _table(scores, probability, np.flatnonzero(rows)) for name, rows in groups(scores).items()}
 
 
 def _table(scores: OutOfFold, probability: NDArray[np.float64], rows: NDArray[np.intp]) -> PredictionTable:
