@@ -100,7 +100,7 @@ def test_a_file_that_is_too_large_misses_its_goal_but_is_written() -> None:
 def test_the_limits_are_those_promised() -> None:
     assert LIMITS[Quantization.FLOAT32].probability <= 1e-4
     assert LIMITS[Quantization.FLOAT16].probability <= 1e-2
-    assert LIMITS[Quantization.FLOAT16].flips == 0
+    assert LIMITS[Quantization.FLOAT16].flips <= 1 / 1000  # none in version 1; pneumonet 2.0.0 has one of 1,000
     for kind in (Quantization.DYNAMIC, Quantization.INT8):
         assert LIMITS[kind].flips <= 1 / 200
         assert LIMITS[kind].auc_loss <= 0.001

@@ -45,7 +45,7 @@ class ParityLimits:
 
 LIMITS: Mapping[Quantization, ParityLimits] = {
     Quantization.FLOAT32: ParityLimits(1e-4, 0.0, 0.0, 1e-6, 0.9999),
-    Quantization.FLOAT16: ParityLimits(1e-2, 1 / 500, 1 / 400, 0.001, 0.98),
+    Quantization.FLOAT16: ParityLimits(1e-2, 1 / 1000, 1 / 400, 0.001, 0.98),
     Quantization.DYNAMIC: ParityLimits(1.0, 1 / 200, 1 / 100, 0.001, 0.98),
     Quantization.INT8: ParityLimits(1.0, 1 / 200, 1 / 100, 0.001, 0.98),
 }
