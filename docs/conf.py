@@ -28,7 +28,7 @@ exclude_patterns = ["_build", "_reports", "jupyter_execute"]  # all are written 
 html_extra_path = ["_reports"]  # plots and pages of reports/, at the address reports/ of the site
 templates_path: list[str] = []
 
-myst_heading_anchors = 3  # links such as shrinking.md#checking-a-translation, as GitHub has them
+myst_heading_anchors = 4  # links such as shrinking.md#checking-a-translation, as GitHub has them
 nb_execution_mode = "off"
 nb_merge_streams = True
 nb_render_markdown_format = "gfm"  # tables in outputs
