@@ -20,6 +20,7 @@ from PIL import Image
 
 from pneumoscope.cli.serve import ui
 from pneumoscope.drawing.heatmap import overlay
+from pneumoscope.errors import UsageError
 from pneumoscope.imaging.reader import read_image
 from pneumoscope.model import wording
 from pneumoscope.model.classifier import Model
@@ -173,12 +174,17 @@ def test_an_example_is_judged_when_it_is_chosen(page: Any) -> None:
 def test_the_command_s_options_reach_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     given: list[dict[str, Any]] = []
     monkeypatch.setattr("pneumoscope.serving.gradio_page.launch", lambda _model, **options: given.append(options))
+    monkeypatch.setattr("pneumoscope.cli.serve._check_port", lambda *_: None)  # the page under test has the port
     runner = CliRunner()
-    runner.invoke(ui, ["--share", "--host", "127.0.0.2", "--port", "7999", "--data", str(tmp_path)])
+    shared = ["--share", "--host", "127.0.0.2", "--port", "7999", "--data", str(tmp_path), "--root-path", "/x"]
+    refused = runner.invoke(ui, shared)
+    assert isinstance(refused.exception, UsageError)
+    assert "give --auth-file" in str(refused.exception)
+    runner.invoke(ui, [*shared, "--insecure"])
     runner.invoke(ui, [], env={"PNEUMOSCOPE_DATA": None})
     assert given == [
-        {"host": "127.0.0.2", "port": 7999, "data": tmp_path, "share": True},
-        {"host": "127.0.0.1", "port": 7860, "data": None, "share": False},
+        {"host": "127.0.0.2", "port": 7999, "data": tmp_path, "share": True, "auth": None, "root_path": "/x"},
+        {"host": "127.0.0.1", "port": 7860, "data": None, "share": False, "auth": None, "root_path": ""},
     ]
 
 

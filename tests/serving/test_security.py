@@ -150,7 +150,7 @@ def test_an_unexpected_error_tells_nothing(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("Secret")
 
-    monkeypatch.setattr("pneumoscope.serving.queue.read_image", fail)
+    monkeypatch.setattr("pneumoscope.model.classifier.read_radiograph", fail)
     response = client.post(PREDICT, **form(("x", chest)))
     assert (response.status_code, response.content_type) == (500, "application/problem+json")
     assert "Secret" not in response.text
