@@ -2,7 +2,7 @@ import path from "node:path";
 
 import { defineConfig } from "vite";
 
-import { madeModules, precache } from "./build/plugins.ts";
+import { madeModules, precache } from "./vite/plugins.ts";
 
 const root = import.meta.dirname;
 
