@@ -18,6 +18,7 @@ app: app/node_modules/.done  ## the page on the device, built into the package; 
 
 app-test: app browser $(VENV)/.dev  ## the engine in Node against Python's golden files, the page in Chromium
 	$(BIN)/python tools/page_tables.py --check
+	$(BIN)/python tools/sample_chest.py app/dist/chest.png
 	cd app && npm test --silent
 	cd app && npm run --silent test:browser
 

@@ -34,7 +34,8 @@ export function realRadiograph(): string | null {
 export const otherModels = ["pneumonet"].map((name) => path.join(root, `models/${name}.tflite`)).filter(existsSync);
 
 /**
- * A picture that the page's model judges: a native radiograph, or else a drawn chest that it accepts.
+ * A picture that the page's model judges: a native radiograph, or else the sample that `make app-test` writes, or else a
+ * drawn chest that it accepts.
  * @throws Error there is neither
  */
 export async function judgeable(): Promise<string> {
@@ -44,13 +45,14 @@ export async function judgeable(): Promise<string> {
   const file = readdirSync(assets).find((name) => name.endsWith(".tflite"))!;
   const model = await load(new Uint8Array(readFileSync(path.join(assets, file))), nodeAssets);
   try {
-    for (const name of ["wide-opacity", "tall", "exact-opacity", "enlarged"]) {
-      const drawn = chestPng(name);
-      const { record } = await model.examine(new Uint8Array(readFileSync(drawn)), name);
-      if (record.status === "ok") return drawn;
+    const sample = path.join(root, "app/dist/chest.png");
+    const drawn = ["wide-opacity", "tall", "exact-opacity", "enlarged"].map((name) => chestPng(name));
+    for (const picture of [...(existsSync(sample) ? [sample] : []), ...drawn]) {
+      const { record } = await model.examine(new Uint8Array(readFileSync(picture)), path.basename(picture));
+      if (record.status === "ok") return picture;
     }
   } finally {
     model.close();
   }
-  throw new Error("the page's model accepts no drawn chest: set PNEUMOSCOPE_DATA to a folder of radiographs");
+  throw new Error("the page's model accepts no drawn chest: run make app-test, or set PNEUMOSCOPE_DATA to a folder of radiographs");
 }
