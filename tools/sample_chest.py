@@ -1,6 +1,8 @@
 """Writes the adult chest radiograph of pydicom-data as a PNG, for tests of the page where no data folder is.
 
     python tools/sample_chest.py OUT.png
+
+It needs no data, and shows nobody of it.
 """
 
 from __future__ import annotations
