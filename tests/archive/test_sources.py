@@ -196,3 +196,9 @@ def test_a_file_of_another_kind_and_a_filter_on_a_folder_are_named(tmp_path: Pat
         open_source(str(tmp_path / "notes.txt"))
     with pytest.raises(ArchiveError, match="--where chooses rows of a manifest"):
         open_source(str(tmp_path), where="a=b")
+
+
+def test_a_password_in_an_address_is_refused_since_the_job_s_folder_keeps_addresses() -> None:
+    with pytest.raises(ArchiveError, match="PNEUMOSCOPE_DICOMWEB_PASSWORD") as refused:
+        open_source("dicomweb+https://anna:secret@127.0.0.1/dicom-web")
+    assert "secret" not in str(refused.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import urllib.error
 import urllib.parse
@@ -24,6 +25,9 @@ ATTEMPTS: Final = 4
 TIMEOUT: Final = 60.0
 """Seconds for one answer."""
 
+USER: Final = "PNEUMOSCOPE_DICOMWEB_USER"
+PASSWORD: Final = "PNEUMOSCOPE_DICOMWEB_PASSWORD"  # noqa: S105 - the name of the variable
+
 MODALITIES: Final = ("CR", "DX", "DR")
 _INSTANCE, _SERIES, _STUDY = "00080018", "0020000E", "0020000D"
 
@@ -31,22 +35,28 @@ _INSTANCE, _SERIES, _STUDY = "00080018", "0020000E", "0020000D"
 class DicomwebSource:
     """Radiographs (CR, DX, DR) of a DICOMweb server, series by series in the order of their UIDs.
 
-    User and password come from the address (``dicomweb+https://user:password@host/dicom-web``) and never reach a
-    record.
+    User and password come from the environment (``PNEUMOSCOPE_DICOMWEB_USER``, ``PNEUMOSCOPE_DICOMWEB_PASSWORD``): an
+    address is kept in the job's folder and shown in its summary, so one that holds them is refused.
 
     Args:
         address: ``dicomweb+http(s)://host/root``.
+
+    Raises:
+        ArchiveError: the address holds a user or password.
     """
 
     def __init__(self, address: str) -> None:
         parts = urllib.parse.urlsplit(address.removeprefix("dicomweb+"))
-        host = parts.netloc.rpartition("@")[2]
-        self._root = urllib.parse.urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
-        self.address = f"dicomweb+{self._root}" if "@" not in parts.netloc else address
+        if "@" in parts.netloc:
+            raise ArchiveError(
+                "the DICOMweb address holds a user or password, which would be written into the output folder; "
+                f"set {USER} and {PASSWORD} instead"
+            )
+        self.address = address
+        self._root = urllib.parse.urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
         manager = urllib.request.HTTPPasswordMgrWithPriorAuth()
-        if parts.username is not None:
-            user, password = (urllib.parse.unquote(text or "") for text in (parts.username, parts.password))
-            manager.add_password(None, self._root, user, password, is_authenticated=True)
+        if user := os.environ.get(USER):
+            manager.add_password(None, self._root, user, os.environ.get(PASSWORD, ""), is_authenticated=True)
         self._opener = urllib.request.build_opener(urllib.request.HTTPBasicAuthHandler(manager))
 
     def items(self) -> Iterator[Item]:
